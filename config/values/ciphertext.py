@@ -1,0 +1,83 @@
+"""Ciphertext and digests of personal data.
+
+A ciphertext is AES-256-GCM: one byte key id, 12 bytes nonce, the rest. It is bound to its place (table, column, row) by
+its associated data, so that a blob moved to another row does not open. A digest is a keyed hash (HMAC-SHA-256, 16 bytes)
+with its key's id in front: 17 bytes that joins and indexes use instead of the value.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+
+class CannotOpen(ValueError):
+    """A ciphertext whose key is missing, or that is not what was written at this place."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Keyring:
+    """The data keys of a deployment, by id (1 to 255).
+
+    `keys`: 32 secret bytes each; `current`: the id that new ciphertexts use; `digest_id`: the id that digests use. The
+    digest's key stays when the encryption key is changed: lanes and look-ups hang on it.
+    """
+
+    keys: Mapping[int, bytes]
+    current: int
+    digest_id: int
+    _ciphers: dict[int, AESGCM] = field(default_factory=dict, repr=False, compare=False)
+    _digest_key: list[bytes] = field(default_factory=list, repr=False, compare=False)
+
+    def cipher(self, key_id: int) -> AESGCM:
+        cipher = self._ciphers.get(key_id)
+        if cipher is None:
+            if key_id not in self.keys:
+                raise CannotOpen(f"data key {key_id} is not in DATA_KEYS")
+            cipher = self._ciphers[key_id] = AESGCM(_derive(self.keys[key_id], b"encrypt"))
+        return cipher
+
+    def digest_key(self) -> bytes:
+        if not self._digest_key:
+            self._digest_key.append(_derive(self.keys[self.digest_id], b"digest"))
+        return self._digest_key[0]
+
+
+def _derive(secret: bytes, purpose: bytes) -> bytes:
+    """One key a purpose, so that a digest's key never encrypts."""
+    return hmac.digest(secret, b"recourse/" + purpose, "sha256")
+
+
+def seal(keyring: Keyring, text: bytes, *, place: bytes) -> bytes:
+    """The ciphertext of `text`, bound to `place` (its table, column and row id)."""
+    nonce = os.urandom(12)
+    sealed = keyring.cipher(keyring.current).encrypt(nonce, text, place)
+    return bytes((keyring.current,)) + nonce + sealed
+
+
+def unseal(keyring: Keyring, blob: bytes, *, place: bytes) -> bytes:
+    """The text of a ciphertext. Raises CannotOpen."""
+    if len(blob) < 29:
+        raise CannotOpen("too short for a ciphertext")
+    try:
+        return keyring.cipher(blob[0]).decrypt(blob[1:13], blob[13:], place)
+    except InvalidTag as error:
+        raise CannotOpen("the ciphertext was not written at this place with this key") from error
+
+
+def digest(keyring: Keyring, purpose: str, value: str | bytes) -> bytes:
+    """17 bytes: the digest key's id and 16 bytes of HMAC over purpose and value."""
+    data = value.encode() if isinstance(value, str) else value
+    mac = hmac.digest(keyring.digest_key(), purpose.encode() + b"\0" + data, "sha256")
+    return bytes((keyring.digest_id,)) + mac[:16]
+
+
+def stripe(key: str, *, bits: int) -> int:
+    """The leading bits of a digest that no process, version or machine changes."""
+    return int.from_bytes(sha256(key.encode()).digest()[:4], "big") >> (32 - bits)

@@ -1,0 +1,1 @@
+"""Gathers what the rooms define, for Django to find."""

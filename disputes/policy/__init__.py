@@ -1,0 +1,1 @@
+"""Policy packs, contact hours, calendar terms. Pure: no Django, no database."""
