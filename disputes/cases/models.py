@@ -1,0 +1,169 @@
+"""A dispute, the checks of it, and what was written beside it."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from config.fields import DigestField, IdField, SealedTextField
+from config.values.ids import new_reference
+from disputes.check.facts import GROUNDS
+
+
+class Status(models.TextChoices):
+    CHECKING = "checking"
+    IN_REVIEW = "in_review"
+    WAITING_CUSTOMER = "waiting_customer"
+    CLOSED = "closed"
+
+
+class Outcome(models.TextChoices):
+    UPHELD = "upheld"
+    PARTLY_UPHELD = "partly_upheld"
+    REJECTED = "rejected"
+    WITHDRAWN = "withdrawn"
+    MERGED = "merged"
+
+
+class Ground(models.TextChoices):
+    NOT_OVERDUE = "not_overdue"
+    ALREADY_PAID = "already_paid"
+    WRONG_AMOUNT = "wrong_amount"
+    NO_LONGER_OWED = "no_longer_owed"
+    NOT_MY_DEBT = "not_my_debt"
+    IDENTITY_THEFT = "identity_theft"
+    TOO_FREQUENT = "too_frequent"
+    OUTSIDE_HOURS = "outside_hours"
+    THIRD_PARTY_CONTACTED = "third_party_contacted"
+    AGENT_CONDUCT = "agent_conduct"
+    OTHER = "other"
+
+
+class Channel(models.TextChoices):
+    APP = "app"
+    WEB = "web"
+    SMS = "sms"
+    PHONE = "phone"
+    AGENT = "agent"
+
+
+class Language(models.TextChoices):
+    ZH_HANS = "zh-hans"
+    EN = "en"
+
+
+if tuple(Ground.values) != GROUNDS:
+    raise RuntimeError("the grounds of the check and of the cases have come apart")
+
+
+class Dispute(models.Model):
+    """Somebody's word that a collection message should not have been sent.
+
+    `person` is who opened it (``c:<customer>`` or ``p:<phone digest>``), `message_key` what it is about: the message's id,
+    or a digest of how it was described while nobody can find it. `selector` keeps that description. Only `disputes.cases`
+    writes `status`.
+    """
+
+    id = IdField()
+    reference = models.CharField(max_length=12, unique=True, default=new_reference, editable=False)
+    status = models.CharField(max_length=20, choices=Status, default=Status.CHECKING)
+    outcome = models.CharField(max_length=20, choices=Outcome, null=True, blank=True)
+    ground = models.CharField(max_length=30, choices=Ground)
+    language = models.CharField(max_length=10, choices=Language)
+    channel = models.CharField(max_length=10, choices=Channel)
+    person = models.CharField(max_length=100)
+    customer = models.CharField(max_length=80, null=True, blank=True)
+    phone_digest = DigestField(null=True)
+    opened_by_type = models.CharField(max_length=20)
+    opened_by_id = models.CharField(max_length=150, default="", blank=True)
+    message = models.ForeignKey("disputes.Message", null=True, on_delete=models.PROTECT, related_name="disputes")
+    message_key = models.CharField(max_length=80)
+    selector = SealedTextField(null=True)
+    watching = models.JSONField(default=list)
+    loan = models.CharField(max_length=80, null=True, blank=True, db_index=True)
+    statement = SealedTextField(null=True)
+    claimed_payments = SealedTextField(null=True)
+    policy_name = models.CharField(max_length=20)
+    policy_version = models.CharField(max_length=40)
+    opened_at = models.DateTimeField()
+    acknowledge_by = models.DateTimeField()
+    first_answer_by = models.DateTimeField()
+    decide_by = models.DateTimeField()
+    closed_at = models.DateTimeField(null=True, blank=True)
+    closed_by_person = models.BooleanField(default=False)
+    outcome_delivered_at = models.DateTimeField(null=True, blank=True)
+    last_check = models.ForeignKey("disputes.Check", null=True, on_delete=models.PROTECT, related_name="+")
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["customer", "-id"], name="dispute_by_customer"),
+            models.Index(fields=["loan"], name="dispute_open_by_loan", condition=~Q(status="closed")),
+        ]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["person", "message_key", "ground"],
+                condition=~Q(status="closed"),
+                name="one_open_dispute_a_person_message_and_ground",
+            ),
+            models.CheckConstraint(
+                condition=Q(status="closed", outcome__isnull=False, closed_at__isnull=False)
+                | (~Q(status="closed") & Q(outcome__isnull=True, closed_at__isnull=True)),
+                name="an_outcome_when_closed_and_only_then",
+            ),
+            models.CheckConstraint(condition=Q(status__in=Status.values), name="dispute_status_known"),
+            models.CheckConstraint(
+                condition=Q(outcome__isnull=True) | Q(outcome__in=Outcome.values), name="dispute_outcome_known"
+            ),
+            models.CheckConstraint(condition=Q(ground__in=Ground.values), name="dispute_ground_known"),
+        ]
+
+    def __str__(self) -> str:
+        return self.reference
+
+
+class Check(models.Model):
+    """What one run of the check found, with the input that it read: the same input gives the same answer for ever."""
+
+    id = IdField()
+    dispute = models.ForeignKey(Dispute, on_delete=models.PROTECT, related_name="checks")
+    checked_at = models.DateTimeField()
+    engine_version = models.CharField(max_length=20)
+    policy_name = models.CharField(max_length=20)
+    policy_version = models.CharField(max_length=40)
+    loan_revision = models.BigIntegerField(null=True)
+    input = models.BinaryField(editable=False)
+    records_digest = models.CharField(max_length=64)
+    verdict = models.CharField(max_length=20)
+    cause = models.CharField(max_length=30, null=True, db_index=True)
+    detail = models.CharField(max_length=30, null=True)
+    facts = models.JSONField(null=True)
+    findings = models.JSONField(default=list)
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["dispute", "records_digest", "engine_version"], name="one_check_a_dispute_and_input"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.verdict} ({self.cause})"
+
+
+class Comment(models.Model):
+    """Words added to a dispute by the customer or on their behalf."""
+
+    id = IdField()
+    dispute = models.ForeignKey(Dispute, on_delete=models.PROTECT, related_name="comments")
+    author_type = models.CharField(max_length=20)
+    author_id = models.CharField(max_length=150, default="", blank=True)
+    text = SealedTextField()
+    at = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index(fields=["dispute", "id"], name="comment_by_dispute")]
+
+    def __str__(self) -> str:
+        return f"comment of {self.at}"

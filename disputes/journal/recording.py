@@ -1,0 +1,43 @@
+"""Writing to the journal."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from disputes.journal.models import Event
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Actor:
+    """Who acts: ``customer`` (id: external id), ``client`` (a system's client id), ``phone``, ``user`` or ``service``."""
+
+    type: str
+    id: str = ""
+
+
+SERVICE = Actor(type="service")
+
+
+def record_event(
+    *,
+    subject_type: str,
+    subject_id: uuid.UUID,
+    kind: str,
+    actor: Actor,
+    at: datetime,
+    data: Mapping[str, Any] | None = None,
+) -> Event:
+    """Writes one event. Needs the transaction of what it tells of. `data` holds no personal data: ids, codes, instants."""
+    return Event.objects.create(
+        subject_type=subject_type,
+        subject_id=subject_id,
+        kind=kind,
+        at=at,
+        actor_type=actor.type,
+        actor_id=actor.id,
+        data=dict(data or {}),
+    )
