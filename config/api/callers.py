@@ -1,0 +1,49 @@
+"""Who calls: a system of the lender's, a customer, or somebody who has proved to hold a phone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+SCOPES: dict[str, str] = {
+    "records:read": "Read what is stored of the lender's records",
+    "records:write": "Import records",
+    "gate": "Ask the gate whether a message may go out",
+    "suppressions:read": "Read what is held, and the feed of its changes",
+    "optouts:write": "Record opt-outs",
+    "disputes:read": "Read disputes",
+    "disputes:write": "Open and change disputes on behalf of a customer",
+    "surveys:read": "Read surveys and their figures",
+    "responses:read": "Read whole responses",
+    "surveys:write": "Change surveys",
+    "webhooks:write": "Manage webhook endpoints",
+    "inbound:write": "Deliver what customers text back, and delivery receipts",
+    "insight:read": "Read which rules and causes the wrong messages come from",
+}
+"""Every scope that a client can have, with what it allows."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Caller:
+    """Who an authenticated request comes from.
+
+    `kind`: ``client`` (a system, by OAuth), ``customer`` (by the lender's identity provider) or ``phone`` (a verified
+    phone); `id`: the client id, the customer's external id, or the id of the phone's verification; `scopes`: of a client,
+    empty for the others; `customer`: the external id of a customer; `phone_digest`: of a verified phone.
+    """
+
+    kind: Literal["client", "customer", "phone"]
+    id: str
+    scopes: frozenset[str] = frozenset()
+    customer: str | None = None
+    phone_digest: bytes | None = None
+
+    @property
+    def key(self) -> str:
+        """One text for who calls, under which idempotency keys and call rates are kept."""
+        return f"{self.kind}:{self.id}"
+
+    @property
+    def is_authenticated(self) -> bool:
+        """What REST framework asks of a request's user."""
+        return True

@@ -1,0 +1,109 @@
+"""What every view of the API is built on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Any, ClassVar
+
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.csrf import csrf_exempt
+from rest_framework import exceptions
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from config.api.authentication import BearerAuthentication, authenticate_request, require_scope
+from config.api.callers import Caller
+from config.api.errors import plain_answer
+from config.api.throttles import CallerThrottle, throttle_caller
+
+
+class Nobody(BasePermission):
+    """What a view lets in that does not say whom it is for."""
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        return False
+
+
+class ServiceView(APIView):
+    """A view for the lender's systems, for customers, or for both.
+
+    `required_scopes`: for each HTTP method, the scope that a client needs (None: any client may); a method that is missing
+    is not for clients. `customers`: the methods that customers may call (True: every method that the view has).
+    `phones`: the same for the holders of a verified phone. HEAD counts as GET. Inside, `request.auth` is the Caller.
+    """
+
+    authentication_classes: ClassVar[Any] = (BearerAuthentication,)
+    permission_classes: ClassVar[Any] = ()
+    throttle_classes: ClassVar[Any] = (CallerThrottle,)
+    metadata_class: ClassVar[Any] = None
+
+    required_scopes: ClassVar[Mapping[str, str | None]] = {}
+    customers: ClassVar[bool | frozenset[str]] = False
+    phones: ClassVar[bool | frozenset[str]] = False
+
+    @property
+    def allowed_methods(self) -> list[str]:
+        return [method for method in super().allowed_methods if method != "OPTIONS"]
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        _refuse_unstorable(request, kwargs)
+
+    def check_permissions(self, request: Request) -> None:
+        caller = request.auth
+        if not isinstance(caller, Caller):
+            raise exceptions.NotAuthenticated()
+        method = request.method or ""
+        if method not in self.allowed_methods:
+            raise exceptions.MethodNotAllowed(method)
+        asked = "GET" if method == "HEAD" else method
+        if caller.kind == "client":
+            if asked not in self.required_scopes:
+                raise exceptions.PermissionDenied("This call is for customers, not for systems.", "customers_only")
+            require_scope(caller, self.required_scopes[asked])
+            return
+        allowed = self.customers if caller.kind == "customer" else self.phones
+        if allowed is not True and (not allowed or asked not in allowed):
+            raise exceptions.PermissionDenied("Your token does not allow this call.", "not_allowed")
+
+
+def _refuse_unstorable(request: Request, kwargs: Mapping[str, Any]) -> None:
+    """NUL cannot stand in a text of PostgreSQL: in a path nothing has such a name, in a query it is an error."""
+    if any(isinstance(value, str) and "\0" in value for value in kwargs.values()):
+        raise exceptions.NotFound()
+    for name, values in request.query_params.lists():
+        if "\0" in name or any("\0" in value for value in values):
+            raise exceptions.ValidationError({name.replace("\0", ""): ["Null characters are not allowed."]})
+
+
+PlainView = Callable[..., HttpResponse]
+
+
+def plain_view(*, scope: str | None, methods: tuple[str, ...] = ("POST",)) -> Callable[[PlainView], PlainView]:
+    """A plain Django view for clients, without REST framework's cost: the view is called with (request, caller, …).
+
+    Refuses with 401, 403, 405 and 429, and answers an APIException that the view raises, in the contract's shape. The
+    view is exempt from CSRF: no cookie proves the caller.
+    """
+
+    def decorate(view: PlainView) -> PlainView:
+        @wraps(view)
+        def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            try:
+                caller = authenticate_request(request)
+                if request.method not in methods:
+                    answer = plain_answer(exceptions.MethodNotAllowed(request.method or ""))
+                    answer["Allow"] = ", ".join(methods)
+                    return answer
+                require_scope(caller, scope)
+                throttle_caller(caller)
+                return view(request, caller, *args, **kwargs)
+            except exceptions.APIException as error:
+                return plain_answer(error)
+
+        guarded.required_scopes = {method: scope for method in methods}  # type: ignore[attr-defined]
+        return csrf_exempt(guarded)
+
+    return decorate
