@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from typing import Any, ClassVar
 
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions
-from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
+from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from config.api.authentication import BearerAuthentication, authenticate_request, require_scope
 from config.api.callers import Caller
 from config.api.errors import plain_answer
+from config.api.pagination import CursorPages
 from config.api.throttles import CallerThrottle, throttle_caller
-
-
-class Nobody(BasePermission):
-    """What a view lets in that does not say whom it is for."""
-
-    def has_permission(self, request: Request, view: APIView) -> bool:
-        return False
 
 
 class ServiceView(APIView):
@@ -32,6 +27,7 @@ class ServiceView(APIView):
     `required_scopes`: for each HTTP method, the scope that a client needs (None: any client may); a method that is missing
     is not for clients. `customers`: the methods that customers may call (True: every method that the view has).
     `phones`: the same for the holders of a verified phone. HEAD counts as GET. Inside, `request.auth` is the Caller.
+    `pagination_class`: for a list, a subclass of CursorPages with its `ordering`; `answer_page` uses it.
     """
 
     authentication_classes: ClassVar[Any] = (BearerAuthentication,)
@@ -42,6 +38,7 @@ class ServiceView(APIView):
     required_scopes: ClassVar[Mapping[str, str | None]] = {}
     customers: ClassVar[bool | frozenset[str]] = False
     phones: ClassVar[bool | frozenset[str]] = False
+    pagination_class: ClassVar[type[CursorPages] | None] = None
 
     @property
     def allowed_methods(self) -> list[str]:
@@ -68,6 +65,14 @@ class ServiceView(APIView):
         if allowed is not True and (not allowed or asked not in allowed):
             raise exceptions.PermissionDenied("Your token does not allow this call.", "not_allowed")
 
+    def answer_page(
+        self, request: Request, queryset: QuerySet[Any], render: Callable[[Sequence[Any]], Sequence[Any]]
+    ) -> Response:
+        """One page of a list: `render` makes the JSON of the rows. Raises ValidationError for a bad limit or cursor."""
+        pages = (self.pagination_class or CursorPages)()
+        rows = pages.paginate_queryset(queryset, request, self)
+        return pages.get_paginated_response(render(rows))
+
 
 def _refuse_unstorable(request: Request, kwargs: Mapping[str, Any]) -> None:
     """NUL cannot stand in a text of PostgreSQL: in a path nothing has such a name, in a query it is an error."""
@@ -81,11 +86,14 @@ def _refuse_unstorable(request: Request, kwargs: Mapping[str, Any]) -> None:
 PlainView = Callable[..., HttpResponse]
 
 
-def plain_view(*, scope: str | None, methods: tuple[str, ...] = ("POST",)) -> Callable[[PlainView], PlainView]:
+def plain_view(
+    *, scope: str | None, methods: tuple[str, ...] = ("POST",), documented_by: type[APIView] | None = None
+) -> Callable[[PlainView], PlainView]:
     """A plain Django view for clients, without REST framework's cost: the view is called with (request, caller, …).
 
     Refuses with 401, 403, 405 and 429, and answers an APIException that the view raises, in the contract's shape. The
-    view is exempt from CSRF: no cookie proves the caller.
+    view is exempt from CSRF: no cookie proves the caller. `documented_by`: a ServiceView that is never called, whose
+    annotated methods stand in the schema for this view.
     """
 
     def decorate(view: PlainView) -> PlainView:
@@ -103,7 +111,10 @@ def plain_view(*, scope: str | None, methods: tuple[str, ...] = ("POST",)) -> Ca
             except exceptions.APIException as error:
                 return plain_answer(error)
 
-        guarded.required_scopes = {method: scope for method in methods}  # type: ignore[attr-defined]
-        return csrf_exempt(guarded)
+        answering = csrf_exempt(guarded)
+        answering.required_scopes = {method: scope for method in methods}
+        if documented_by is not None:
+            answering.cls, answering.initkwargs = documented_by, {}
+        return answering
 
     return decorate
