@@ -41,6 +41,10 @@ class _OpensOnAccess(DeferredAttribute):
             return self.field.open_at(instance, value)
         return value
 
+    def __set__(self, instance: Any, value: Any) -> None:
+        # Having a setter puts the descriptor before the instance's own dictionary, so that it is asked at each access.
+        instance.__dict__[self.field.attname] = value
+
 
 class SealedTextField(models.BinaryField):
     """Text that stands in the database as ciphertext, bound to its table, column and row.
