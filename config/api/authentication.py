@@ -28,17 +28,20 @@ def authenticate_request(request: HttpRequest) -> Caller:
 
 def find_caller(request: HttpRequest) -> Caller | None:
     """The caller, or None where the request carries no bearer token. Raises AuthenticationFailed."""
-    header = request.META.get("HTTP_AUTHORIZATION", "")
-    scheme, _, token = header.partition(" ")
-    if scheme.lower() != "bearer":
+    token = _bearer_token(request)
+    if token is None:
         return None
-    token = token.strip()
     if not token or len(token) > _MAX_TOKEN or not token.isascii() or not token.isprintable():
         raise refuse(invalid_token())
     caller = caller_of_customer_token(token) if token.count(".") == 2 else caller_of_client_token(token)
     if caller is None:
         raise refuse(invalid_token())
     return caller
+
+
+def _bearer_token(request: HttpRequest) -> str | None:
+    scheme, _, token = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
 
 
 def require_scope(caller: Caller, scope: str | None) -> None:
@@ -57,9 +60,12 @@ def invalid_token() -> exceptions.AuthenticationFailed:
 
 def refuse(error: exceptions.APIException) -> exceptions.APIException:
     """The error with the header that a 401 must carry (RFC 6750, section 3)."""
-    invalid = isinstance(error, exceptions.AuthenticationFailed)
-    error.auth_header = f'{CHALLENGE}, error="invalid_token"' if invalid else CHALLENGE  # type: ignore[attr-defined]
+    error.auth_header = _challenge(refused=isinstance(error, exceptions.AuthenticationFailed))  # type: ignore[attr-defined]
     return error
+
+
+def _challenge(*, refused: bool) -> str:
+    return f'{CHALLENGE}, error="invalid_token"' if refused else CHALLENGE
 
 
 class BearerAuthentication(BaseAuthentication):
@@ -70,4 +76,5 @@ class BearerAuthentication(BaseAuthentication):
         return None if caller is None else (caller, caller)
 
     def authenticate_header(self, request: Request) -> str:
-        return CHALLENGE
+        # REST framework asks this for every 401: a bearer token that was sent is one that was refused.
+        return _challenge(refused=_bearer_token(request._request) is not None)

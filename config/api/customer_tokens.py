@@ -5,6 +5,7 @@ On the embedded set-up, where there is no provider, a key of one's own takes its
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 import time
@@ -106,8 +107,11 @@ def _fetch(url: str) -> bytes:
 
 def _read_key_set(body: bytes) -> dict[str, jwt.PyJWK]:
     """The keys for signatures that we take. Raises ValueError, PyJWTError (no usable key)."""
+    found = json.loads(body)
+    if not isinstance(found, dict) or not isinstance(found.get("keys"), list):
+        raise ValueError("not a key set")
     keys: dict[str, jwt.PyJWK] = {}
-    for place, entry in enumerate(jwt.PyJWKSet.from_json(body.decode()).keys):
+    for place, entry in enumerate(jwt.PyJWKSet.from_dict(found).keys):
         if entry.public_key_use in (None, "sig") and _algorithm_of(entry) is not None:
             keys[entry.key_id or f"#{place}"] = entry
     return keys

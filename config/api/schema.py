@@ -186,5 +186,3 @@ def add_token_endpoint(result: dict[str, Any], generator: Any, request: Any, pub
         }
     }
     return result
-
-

@@ -54,7 +54,9 @@ DRF_STANDARDIZED_ERRORS: dict[str, Any] = {
 
 REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["config.api.authentication.BearerAuthentication"],
-    "DEFAULT_PERMISSION_CLASSES": ["config.api.permissions.Nobody"],  # a view says whom it is for, by being a ServiceView
+    "DEFAULT_PERMISSION_CLASSES": [
+        "config.api.permissions.Nobody"
+    ],  # a view says whom it is for, by being a ServiceView
     "DEFAULT_RENDERER_CLASSES": ["config.api.parsing.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["config.api.parsing.StrictJSONParser"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "config.api.parsing.Negotiation",
