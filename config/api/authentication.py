@@ -19,7 +19,7 @@ _MAX_TOKEN = 8192
 
 
 def authenticate_request(request: HttpRequest) -> Caller:
-    """The caller of a request. Raises NotAuthenticated (no token) or AuthenticationFailed (not a valid one): both 401."""
+    """The caller of a request. Raises NotAuthenticated (no token) or AuthenticationFailed (a bad one): both 401."""
     caller = find_caller(request)
     if caller is None:
         raise refuse(exceptions.NotAuthenticated())

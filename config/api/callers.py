@@ -28,8 +28,8 @@ class Caller:
     """Who an authenticated request comes from.
 
     `kind`: ``client`` (a system, by OAuth), ``customer`` (by the lender's identity provider) or ``phone`` (a verified
-    phone); `id`: the client id, the customer's external id, or the id of the phone's verification; `scopes`: of a client,
-    empty for the others; `customer`: the external id of a customer; `phone_digest`: of a verified phone.
+    phone); `id`: the client id, the customer's external id, or the id of the phone's verification; `scopes`: of a
+    client, empty for the others; `customer`: the external id of a customer; `phone_digest`: of a verified phone.
     """
 
     kind: Literal["client", "customer", "phone"]

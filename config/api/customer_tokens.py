@@ -50,9 +50,9 @@ class IdentityProviderUnreachable(APIException):
 class KeySet:
     """The provider's public keys (JWKS), by their id.
 
-    Kept for five minutes, and beyond them while the provider cannot be reached. An unknown id makes it ask again, but at
-    most every 15 seconds, so that invented ids cannot be used to load the provider. One thread asks, the others go on
-    with what is known.
+    Kept for five minutes, and beyond them while the provider cannot be reached. An unknown id makes it ask again, but
+    at most every 15 seconds, so that invented ids cannot be used to load the provider. One thread asks, the others go
+    on with what is known.
     """
 
     def __init__(self, url: str) -> None:
@@ -188,7 +188,7 @@ def issue_customer_token(*, external_id: str, good_for: timedelta, now: datetime
 
 
 def _local_private_key(path: Path) -> ec.EllipticCurvePrivateKey:
-    """The local issuer's key, made at first use. Two processes at once agree on one: the second finds the file there."""
+    """The local issuer's key, made at first use. Two processes at once agree on one: the second finds the file."""
     if not path.exists():
         made = ec.generate_private_key(ec.SECP256R1()).private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()

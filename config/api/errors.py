@@ -21,9 +21,9 @@ JSON_PATHS = ("/api/", "/oauth/")
 
 
 class ClientError(exceptions.APIException):
-    """A refused request with a status of its own; `attr` names the field or header at fault, `headers` go with the answer.
+    """A refused request with a status of its own.
 
-    Unlike a plain APIException, the error may name a field.
+    Unlike a plain APIException it may name the field or header at fault (`attr`), and `headers` go with the answer.
     """
 
     status_code = status.HTTP_400_BAD_REQUEST
@@ -107,7 +107,7 @@ class Handler(ExceptionHandler):
 
     def get_response(self, exc: exceptions.APIException, data: dict[str, Any]) -> Response:
         response = super().get_response(exc, data)
-        # A browsable or negotiated form is not wanted for an error: the client may have asked for a type we do not have.
+        # An error is never in a negotiated form: the client may have asked for one that we do not have.
         response.content_type = "application/json"
         return response
 

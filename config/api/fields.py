@@ -27,7 +27,7 @@ _INSTANT = re.compile(
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
 
-class Text(serializers.CharField):
+class PlainTextField(serializers.CharField):
     """Text without null characters, of a bounded length; a number or a boolean is not taken for text."""
 
     default_error_messages = {"not_text": "Not a text."}
@@ -41,7 +41,7 @@ class Text(serializers.CharField):
         return super().to_internal_value(data)
 
 
-class ExternalId(Text):
+class ExternalId(PlainTextField):
     """An id of the lender's: 1 to 200 characters, taken as it is (no space is trimmed)."""
 
     def __init__(self, **kwargs: Any) -> None:
@@ -99,7 +99,7 @@ class MoneyField(serializers.Field):
 
 
 @extend_schema_field({"type": "string", "example": "+8613812345678"})
-class PhoneField(Text):
+class PhoneField(PlainTextField):
     """A phone in any form that somebody in the lender's default region would dial, to and from E.164."""
 
     default_error_messages = {"not_a_phone": "Not a phone number."}
@@ -116,7 +116,7 @@ class PhoneField(Text):
 
 
 @extend_schema_field(OpenApiTypes.DATETIME)
-class Instant(serializers.Field):
+class AwareDateTimeField(serializers.Field):
     """An RFC 3339 time with an offset, to and from an aware datetime; one without an offset is refused."""
 
     default_error_messages = {
@@ -144,7 +144,7 @@ class Instant(serializers.Field):
 
 
 def render_instant(value: datetime) -> str:
-    """An aware datetime as it stands in an answer: UTC, ``2026-03-01T00:30:00Z``, with microseconds where it has any."""
+    """An aware datetime as answers show it: UTC, ``2026-03-01T00:30:00Z``, with microseconds where it has any."""
     if value.tzinfo is None:
         raise ValueError("an instant has a time zone")
     return value.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -57,9 +57,10 @@ class _Rollback(Exception):
 def idempotent(*, required: bool = False) -> Callable[[Method], Method]:
     """For a method of a ServiceView: the header Idempotency-Key is taken, or `required` (400 without it).
 
-    The same key and request within 24 hours replay the first 2xx answer to the byte, with ``Idempotent-Replayed: true``;
-    the same key with another request is 422; one that still runs is 409; an error is not stored. A BeginAgain, a deadlock
-    or a serialization failure is rolled back and run again, up to TRIES times, then 409.
+    The same key and request within 24 hours replay the first 2xx answer to the byte, with the header
+    ``Idempotent-Replayed: true``; the same key with another request is 422; one that still runs is 409; an error is not
+    stored. A BeginAgain, a deadlock or a serialization failure is rolled back and run again, up to TRIES times, then
+    409.
     """
 
     def decorate(method: Method) -> Method:
@@ -82,7 +83,7 @@ def idempotent(*, required: bool = False) -> Callable[[Method], Method]:
 def run_once(
     *, caller: Caller, key: str | None, request_digest: bytes | None, work: Callable[[], HttpResponse]
 ) -> HttpResponse:
-    """Runs `work` in a transaction of its own (durable: it opens the outermost one), and again where it must begin again.
+    """Runs `work` in a transaction of its own (durable: the outermost one), and again where it must begin again.
 
     Without a `key` only that. With one: 1. takes the key's lock without waiting, 2. looks for the key in the next
     statement, so from a snapshot newer than the lock, 3. does the work, 4. stores the answer, 5. commits all of it. The

@@ -3,8 +3,8 @@
 PostgreSQL keeps locks of one bigint and of two integers apart. The constants here are taken with two integers,
 ``pg_advisory_xact_lock(NAMESPACE, NUMBER)``; the lock of an idempotency key is one bigint (`idempotency_lock`).
 
-Order of locks everywhere: idempotency key, bulk import, import, lanes (sorted), loan rows (sorted), dispute row, and the
-feed's number last.
+Order of locks everywhere: idempotency key, bulk import, import, lanes (sorted), loan rows (sorted), dispute row, and
+the feed's number last.
 """
 
 from __future__ import annotations

@@ -51,8 +51,8 @@ def read_json(body: bytes) -> Any:
     """The value that a body holds.
 
     Raises ParseError (400) for what is not JSON in UTF-8, for NaN and infinities, doubled names, or nesting deeper than
-    MAX_DEPTH; ValidationError naming the field for a text with a null character or half a surrogate pair, neither of which
-    the database can hold.
+    MAX_DEPTH; ValidationError naming the field for a text with a null character or half a surrogate pair, neither of
+    which the database can hold.
     """
     try:
         value = json.loads(

@@ -81,9 +81,10 @@ CLIENT_TOKEN_CACHE_SECONDS = 3
 SPECTACULAR_SETTINGS: dict[str, Any] = {
     "TITLE": "Recourse",
     "DESCRIPTION": (
-        "Disputes about collection messages: what the lender's systems know, what a customer says against it, and a gate "
-        "that every message must pass before it is sent.\n\n"
-        "Times are RFC 3339 with an offset. Money is an object of a decimal string and a currency. Errors have one shape."
+        "Disputes about collection messages: what the lender's systems know, what a customer says against it, and a "
+        "gate that every message must pass before it is sent.\n\n"
+        "Times are RFC 3339 with an offset. Money is an object of a decimal string and a currency. Errors have one "
+        "shape."
     ),
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,

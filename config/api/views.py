@@ -24,10 +24,11 @@ from config.api.throttles import CallerThrottle, throttle_caller
 class ServiceView(APIView):
     """A view for the lender's systems, for customers, or for both.
 
-    `required_scopes`: for each HTTP method, the scope that a client needs (None: any client may); a method that is missing
-    is not for clients. `customers`: the methods that customers may call (True: every method that the view has).
+    `required_scopes`: for each HTTP method, the scope that a client needs (None: any client may); a method that is
+    missing is not for clients. `customers`: the methods that customers may call (True: every method that the view has).
     `phones`: the same for the holders of a verified phone. HEAD counts as GET. Inside, `request.auth` is the Caller.
-    `pagination_class`: for a list, a subclass of CursorPages with its `ordering`; `answer_page` uses it.
+    `pagination_class`: of the view's list, if it has one: a subclass of CursorPages with its `ordering` (None: not in
+    pages); `answer_page` uses it, and the schema shows it.
     """
 
     authentication_classes: ClassVar[Any] = (BearerAuthentication,)
@@ -38,7 +39,7 @@ class ServiceView(APIView):
     required_scopes: ClassVar[Mapping[str, str | None]] = {}
     customers: ClassVar[bool | frozenset[str]] = False
     phones: ClassVar[bool | frozenset[str]] = False
-    pagination_class: ClassVar[type[CursorPages] | None] = None
+    pagination_class: ClassVar[type[CursorPages] | None] = CursorPages
 
     @property
     def allowed_methods(self) -> list[str]:
@@ -112,7 +113,7 @@ def plain_view(
                 return plain_answer(error)
 
         answering = csrf_exempt(guarded)
-        answering.required_scopes = {method: scope for method in methods}
+        answering.required_scopes = dict.fromkeys(methods, scope)
         if documented_by is not None:
             answering.cls, answering.initkwargs = documented_by, {}
         return answering

@@ -13,18 +13,18 @@ from rest_framework.response import Response
 
 from config.api.callers import Caller
 from config.api.errors import Conflict
-from config.api.fields import Day, Instant, MoneyField, PhoneField, StrictSerializer, Text
+from config.api.fields import AwareDateTimeField, Day, MoneyField, PhoneField, PlainTextField, StrictSerializer
 from config.api.idempotency import BeginAgain, idempotent
 from config.api.pagination import CursorPages
 from config.api.views import ServiceView, plain_view
 
 
 class ProbeIn(StrictSerializer):
-    name = Text(max_length=150)
-    nap = Text(max_length=10, required=False)
+    name = PlainTextField(max_length=150)
+    nap = PlainTextField(max_length=10, required=False)
     amount = MoneyField(required=False)
     phone = PhoneField(required=False)
-    at = Instant(required=False)
+    at = AwareDateTimeField(required=False)
     on = Day(required=False)
 
 

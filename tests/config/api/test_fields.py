@@ -11,7 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rest_framework.exceptions import ValidationError
 
-from config.api.fields import Day, ExternalId, Instant, MoneyField, PhoneField, Text, render_instant
+from config.api.fields import (
+    AwareDateTimeField,
+    Day,
+    ExternalId,
+    MoneyField,
+    PhoneField,
+    PlainTextField,
+    render_instant,
+)
 from config.values.money import DECIMALS, Money
 
 CHINA = timezone(timedelta(hours=8))
@@ -115,7 +123,7 @@ def test_what_is_not_a_phone_is_refused(said: Any) -> None:
     ],
 )
 def test_an_instant_is_rfc_3339_with_an_offset(said: str, instant: datetime) -> None:
-    assert Instant().to_internal_value(said) == instant
+    assert AwareDateTimeField().to_internal_value(said) == instant
 
 
 @pytest.mark.parametrize(
@@ -148,7 +156,7 @@ def test_an_instant_is_rfc_3339_with_an_offset(said: str, instant: datetime) -> 
 )
 def test_another_instant_is_refused(said: Any) -> None:
     with pytest.raises(ValidationError):
-        Instant().to_internal_value(said)
+        AwareDateTimeField().to_internal_value(said)
 
 
 def test_an_instant_goes_out_in_utc() -> None:
@@ -174,7 +182,7 @@ def test_another_day_is_refused(said: Any) -> None:
 @pytest.mark.parametrize("said", [1, True, 1.5, [], {}, None, "", "a" * 11, "a\0"])
 def test_a_text_is_a_text_of_bounded_length(said: Any) -> None:
     with pytest.raises(ValidationError):
-        Text(max_length=10).run_validation(said)
+        PlainTextField(max_length=10).run_validation(said)
 
 
 def test_an_external_id_is_taken_as_it_is() -> None:
