@@ -1,0 +1,185 @@
+"""Policy packs: dated TOML files that say what a lender promises and what a regulator asks.
+
+A pack is a file ``<name>.toml`` with a list of dated versions. A version states only what it changes; all else goes on from
+the version before it. `extends` names another pack that lies underneath: whatever the pack itself does not state is the
+other's value of that instant. Every stated value names its `clause`, its `force` (``law`` ``rule`` ``std`` ``code``
+``guide``, or ``own``: the lender's choice) and how far the clause was `read` (``yes``, ``part``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, time, timedelta
+from functools import lru_cache
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+HOUSE = "house"
+
+
+class PackError(ValueError):
+    """A pack that cannot be used: the file, the key, and why."""
+
+    def __init__(self, file: str, key: str, why: str) -> None:
+        super().__init__(f"{file}: {key}: {why}" if key else f"{file}: {why}")
+        self.file = file
+        self.key = key
+        self.why = why
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Source:
+    """Where a value comes from."""
+
+    clause: str
+    force: str
+    read: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LocalInterval:
+    """Half-open local hours of a day: `first` belongs to it, `until` does not.
+
+    It wraps midnight where `until` is not after `first`; equal ends are the whole day.
+    """
+
+    first: time
+    until: time
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ContactHours:
+    """When a person may be contacted.
+
+    `allowed`: local hours, any of them will do (None: no window is set); `categories`: the messages that keep them;
+    `agreed`: hours that the person agreed to are open beside them; `reply_free`: one answer to each message of the person's
+    own is free of them.
+    """
+
+    allowed: tuple[LocalInterval, ...] | None
+    categories: frozenset[str]
+    agreed: bool
+    reply_free: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cap:
+    """At most `count` contacts that share all of `per`.
+
+    `rolling_hours`: within so many elapsed hours; None: on one local date. `per`: of ``customer`` ``loan`` ``phone``, all of
+    which must agree; `channel`: the only channel that it counts and stops (None: all); `categories`: the messages that it
+    counts and stops; `legal`: a regulator's number (else the lender's own, and no answer may call it the law).
+    """
+
+    name: str
+    count: int
+    rolling_hours: int | None
+    per: tuple[str, ...]
+    channel: str | None
+    categories: frozenset[str]
+    legal: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Terms:
+    """Calendar days from receipt, whose own day does not count; due by the end of the last day.
+
+    `decide_complex`, `decide_extended`: the longer terms, the second only where it was approved and the customer told.
+    """
+
+    acknowledge_days: int
+    first_answer_days: int
+    decide_days: int
+    decide_complex_days: int
+    decide_extended_days: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RecordsPolicy:
+    """How old records may be. `watermarks`: the lender sends them; `max_lag_hours`: how far behind the message one may be."""
+
+    watermarks: bool
+    max_lag_hours: int
+    feeds: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pack:
+    """What is in force at an instant. `version` names every file's version that it was put together from."""
+
+    name: str
+    version: str
+    valid_from: date | None
+    """The local day from whose start it is in force; None: always was."""
+    contact_hours: ContactHours
+    caps: tuple[Cap, ...]
+    opt_out_passes: frozenset[str]
+    """Categories that reach a number that opted out."""
+    always_pass: frozenset[str]
+    """Categories that no hold of a dispute, no cap and no hour stops."""
+    terms: Terms
+    auto_close_customer_right: bool
+    """Whether `customer_right` closes the dispute as upheld without an agent."""
+    records: RecordsPolicy
+    resume_after_hours: int
+    """After the delivery of a rejection, until messages may go on."""
+    delivery_presumed_hours: int
+    """Without a failure, until an outcome counts as delivered."""
+    duplicative_days: int
+    """After a rejection, within which the same ground and loan with nothing new is a repetition."""
+    waiting_customer_days: int
+    """Of silence, after which a dispute returns from the customer to its agent."""
+    sources: Mapping[str, Source] = field(compare=False, hash=False)
+    """By the value's key, as in the file."""
+
+    def caps_for(self, *, channel: str, category: str) -> tuple[Cap, ...]:
+        """The caps that a message of this channel and category must keep."""
+        return _caps_for(self.caps, channel, category)
+
+    def look_back(self) -> timedelta:
+        """How far back contacts must be known for the caps; a local date may last up to 26 hours in any zone."""
+        return max((timedelta(hours=cap.rolling_hours or 26) for cap in self.caps), default=timedelta(0))
+
+
+@lru_cache(maxsize=256)
+def _caps_for(caps: tuple[Cap, ...], channel: str, category: str) -> tuple[Cap, ...]:
+    return tuple(cap for cap in caps if cap.channel in (None, channel) and category in cap.categories)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Packs:
+    """All packs of a directory, each a row of versions, oldest first."""
+
+    by_name: Mapping[str, tuple[Pack, ...]]
+
+    def names(self) -> tuple[str, ...]:
+        return tuple(sorted(self.by_name))
+
+    def in_force(self, name: str, instant: datetime, zone: str) -> Pack:
+        """The version of pack `name` in force at `instant` (aware); versions change at midnight of `zone` (IANA).
+
+        Raises KeyError for a pack that is not there.
+        """
+        day = instant.astimezone(ZoneInfo(zone)).date()
+        rows = self.by_name[name]
+        return next((row for row in reversed(rows) if row.valid_from is None or row.valid_from <= day), rows[0])
+
+    def version(self, name: str, version: str) -> Pack:
+        """One version of a pack, as a check stored it. Raises KeyError."""
+        for pack in self.by_name[name]:
+            if pack.version == version:
+                return pack
+        raise KeyError(f"{name} {version}")
+
+
+def load_packs(directory: Path) -> Packs:
+    """Every ``*.toml`` of `directory` (not its folders). Raises PackError for the first that cannot be used."""
+    from disputes.policy.reading import read_packs
+
+    return Packs(by_name=read_packs(directory))
+
+
+SHIPPED = Path(__file__).parent / "packs"
+"""The packs that come with the service."""
+
