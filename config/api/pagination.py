@@ -22,9 +22,9 @@ MAX_LIMIT = 100
 class CursorPages(BasePagination):
     """``{"next", "previous", "results"}``; the query takes `limit` (1 to 100, else 25) and `cursor`.
 
-    `ordering` names columns without nulls, the last one unique; a subclass sets it, or the caller hands it over. A cursor
-    holds the values of the row beside the page, and is signed for its ordering: an invented one, or one of another list,
-    is a named error and never reaches the database.
+    `ordering` names columns without nulls, the last one unique; a subclass sets it, or the caller hands it over. A
+    cursor holds the values of the row beside the page, and is signed for its ordering: an invented one, or one of
+    another list, is a named error and never reaches the database.
     """
 
     ordering: Sequence[str] = ("-id",)

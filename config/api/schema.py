@@ -141,9 +141,9 @@ def add_token_endpoint(result: dict[str, Any], generator: Any, request: Any, pub
         "post": {
             "operationId": "oauth_token",
             "summary": "Get an access token",
-            "description": "OAuth 2.0 client credentials (RFC 6749, section 4.4). The client proves itself by HTTP "
-            "Basic, or by `client_id` and `client_secret` in the body. Without `scope` the token has all that the client "
-            "may have.",
+            "description": "OAuth 2.0 client credentials (RFC 6749, section 4.4). The client proves itself by HTTP Basic, "
+            "or by `client_id` and `client_secret` in the body. Without `scope` the token has all that its client may "
+            "have.",
             "tags": ["oauth"],
             "security": [{}],
             "requestBody": {

@@ -8,6 +8,7 @@ from django.contrib.auth.models import Group
 from django.db import connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import include, path
+from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -28,6 +29,10 @@ class ProbeIn(StrictSerializer):
     on = Day(required=False)
 
 
+class ProbeOut(ProbeIn):
+    pass
+
+
 class ProbePages(CursorPages):
     ordering = ("-name", "-id")
 
@@ -39,9 +44,11 @@ class Probes(ServiceView):
     begin_again = 0
     """How many times the next calls find that they must begin again; a class attribute, so that a test can set it."""
 
+    @extend_schema(operation_id="list_probes", responses=ProbeOut(many=True))
     def get(self, request: Request) -> Response:
         return self.answer_page(request, Group.objects.all(), lambda rows: [{"name": row.name} for row in rows])
 
+    @extend_schema(operation_id="make_probe", request=ProbeIn, responses={201: ProbeOut})
     @idempotent(required=True)
     def post(self, request: Request) -> Response:
         parsed = ProbeIn(data=request.data)
@@ -68,6 +75,7 @@ class Probes(ServiceView):
 class OptionalProbes(ServiceView):
     required_scopes = {"POST": None}
 
+    @extend_schema(operation_id="make_named_probe", request=None, responses=ProbeOut)
     @idempotent()
     def post(self, request: Request, name: str) -> Response:
         group = Group.objects.create(name=f"{name}:{Group.objects.count()}")
@@ -77,11 +85,21 @@ class OptionalProbes(ServiceView):
 class Crash(ServiceView):
     required_scopes = {"GET": None}
 
+    @extend_schema(exclude=True)
     def get(self, request: Request) -> Response:
         raise RuntimeError("the secret reason")
 
 
-@plain_view(scope="gate", methods=("POST",))
+class PlainDocumented(ServiceView):
+    required_scopes = {"POST": "gate"}
+
+    @extend_schema(operation_id="plain", request=ProbeIn, responses=ProbeOut)
+    def post(self, request: Request) -> Response:
+        """What the plain view below does."""
+        raise NotImplementedError
+
+
+@plain_view(scope="gate", methods=("POST",), documented_by=PlainDocumented)
 def plain(request: HttpRequest, caller: Caller, **kwargs: Any) -> HttpResponse:
     if request.body == b"conflict":
         raise Conflict("No.")

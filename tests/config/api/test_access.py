@@ -27,7 +27,7 @@ from config.api.callers import SCOPES
 from config.api.client_tokens import forget_cached_tokens
 from config.api.clients import change_client_secret, create_client
 from config.api.models import Client as ClientModel
-from tests.config.api.conftest import Api, basic
+from tests.callers import Api, basic
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.config.api.probe")]
 

@@ -10,7 +10,7 @@ from django.contrib.auth.models import Group
 from django.test import Client
 
 from config.api.parsing import MAX_DEPTH
-from tests.config.api.conftest import Api
+from tests.callers import Api
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.config.api.probe")]
 

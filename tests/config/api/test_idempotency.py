@@ -17,7 +17,7 @@ from django.db.models.functions import Now
 from config.api import idempotency
 from config.api.idempotency import TRIES, forget_old_keys
 from config.api.models import IdempotencyKey
-from tests.config.api.conftest import Api
+from tests.callers import Api
 from tests.config.api.probe import Probes
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.config.api.probe")]

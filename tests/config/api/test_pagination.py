@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Group
 
-from tests.config.api.conftest import Api
+from tests.callers import Api
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.config.api.probe")]
 

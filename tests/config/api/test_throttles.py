@@ -10,7 +10,7 @@ import pytest
 from config.api import throttles
 from config.api.callers import Caller
 from config.api.throttles import seconds_to_wait
-from tests.config.api.conftest import Api
+from tests.callers import Api
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.config.api.probe")]
 
