@@ -1,0 +1,70 @@
+"""Whether the process lives, whether it is ready, and its figures. For probes: no token, no personal data."""
+
+from __future__ import annotations
+
+import redis
+from django.conf import settings
+from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+from django_prometheus.exports import ExportToDjangoView
+
+
+@never_cache
+@require_safe
+def healthz(request: HttpRequest) -> JsonResponse:
+    """200: the process answers. It asks nothing of anything else, so that no outage restarts every process."""
+    return JsonResponse({"status": "ok"})
+
+
+@never_cache
+@require_safe
+def readyz(request: HttpRequest) -> JsonResponse:
+    """200 when database and broker answer and no migration waits, else 503; which of them is in the body."""
+    found = {"database": _database(), "broker": _broker()}
+    found["migrations"] = _migrations() if found["database"] == "ok" else "unknown"
+    ready = all(state == "ok" for state in found.values())
+    return JsonResponse({"status": "ok" if ready else "unavailable", **found}, status=200 if ready else 503)
+
+
+def _database() -> str:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except DatabaseError:
+        connection.close()
+        return "down"
+    return "ok"
+
+
+def _broker() -> str:
+    from config.celery import app
+
+    try:
+        with app.connection_for_write(connect_timeout=1) as broker:
+            broker.ensure_connection(max_retries=1, interval_start=0, interval_step=0, timeout=1)
+            broker.default_channel  # noqa: B018 - a Redis connection is made with its first channel
+    except (OSError, redis.exceptions.RedisError, app.connection_for_write().connection_errors):
+        return "down"
+    return "ok"
+
+
+_NONE_WAITS = False
+
+
+def _migrations() -> str:
+    """Asked of the database until none waits; afterwards only a new process can bring a new one."""
+    global _NONE_WAITS
+    if not _NONE_WAITS:
+        executor = MigrationExecutor(connection)
+        _NONE_WAITS = not executor.migration_plan(executor.loader.graph.leaf_nodes())
+    return "ok" if _NONE_WAITS else "pending"
+
+
+@never_cache
+@require_safe
+def metrics(request: HttpRequest) -> HttpResponse:
+    """Prometheus text, of all web processes together where PROMETHEUS_MULTIPROC_DIR is set."""
+    return ExportToDjangoView(request)
