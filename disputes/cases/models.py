@@ -61,8 +61,8 @@ class Dispute(models.Model):
     """Somebody's word that a collection message should not have been sent.
 
     `person` is who opened it (``c:<customer>`` or ``p:<phone digest>``), `message_key` what it is about: the message's id,
-    or a digest of how it was described while nobody can find it. `selector` keeps that description. Only `disputes.cases`
-    writes `status`.
+    or a digest of how it was described while nobody can find it. `selector` keeps that description. `owns_loan`: the customer
+    was the loan's when the message was found, so that the debt may be spoken of. Only `disputes.cases` writes `status`.
     """
 
     id = IdField()
@@ -82,6 +82,7 @@ class Dispute(models.Model):
     selector = SealedTextField(null=True)
     watching = models.JSONField(default=list)
     loan = models.CharField(max_length=80, null=True, blank=True, db_index=True)
+    owns_loan = models.BooleanField(default=False)
     statement = SealedTextField(null=True)
     claimed_payments = SealedTextField(null=True)
     policy_name = models.CharField(max_length=20)

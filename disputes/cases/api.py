@@ -1,0 +1,371 @@
+"""Disputes over HTTP."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.urls import path
+from django.utils import timezone
+from django_filters import rest_framework as filters
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers, status
+from rest_framework.exceptions import NotFound, ValidationError
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from config.api.callers import Caller
+from config.api.errors import Conflict
+from config.api.fields import AwareDateTimeField, MoneyField, PhoneField, PlainTextField
+from config.api.idempotency import idempotent
+from config.api.pagination import CursorPages
+from config.api.views import ServiceView
+from disputes.cases import lifecycle, queries
+from disputes.cases.finding import MessageNotFound, Selector
+from disputes.cases.models import Channel, Comment, Dispute, Ground, Language, Outcome, Status
+from disputes.cases.opening import AlreadyOpen, NobodyToActFor, Opened, Opening, open_dispute, shown_of
+from disputes.cases.rendering import render_dispute
+from disputes.check.facts import ClaimedPayment
+from disputes.journal.models import Event
+from disputes.journal.recording import Actor
+
+
+class MessageSelectorSerializer(serializers.Serializer[Any]):
+    """Names a message by exactly one of: `id`; `external_id`; `short_ref`; `phone` with `received_at`."""
+
+    id = serializers.UUIDField(required=False)
+    external_id = PlainTextField(required=False, max_length=80)
+    short_ref = PlainTextField(required=False, max_length=80)
+    phone = PhoneField(required=False)
+    received_at = AwareDateTimeField(required=False)
+    text = PlainTextField(required=False, max_length=2000, allow_blank=True)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        named = [name for name in ("id", "external_id", "short_ref", "phone") if attrs.get(name)]
+        if len(named) != 1:
+            raise ValidationError("Name the message by exactly one of id, external_id, short_ref or phone.", "one_of")
+        if named == ["phone"] and "received_at" not in attrs:
+            raise ValidationError({"received_at": ["Say when the message was received."]}, "required")
+        if named != ["phone"] and ("received_at" in attrs or attrs.get("text")):
+            raise ValidationError("received_at and text go with phone alone.", "one_of")
+        return attrs
+
+
+class ClaimedPaymentSerializer(serializers.Serializer[Any]):
+    """A payment that the customer says they made."""
+
+    amount = MoneyField()
+    paid_on = serializers.DateField()
+    reference = PlainTextField(required=False, max_length=120, allow_blank=True, default="")
+
+    def validate_paid_on(self, value: Any) -> Any:
+        if value > timezone.now().date() + timezone.timedelta(days=1) or value.year < 1990:
+            raise ValidationError("A payment lies in the past.", "out_of_range")
+        return value
+
+
+class NewDisputeSerializer(serializers.Serializer[Any]):
+    message = MessageSelectorSerializer()
+    ground = serializers.ChoiceField(choices=Ground.choices)
+    statement = PlainTextField(required=False, max_length=5000, allow_blank=True, allow_null=True, default=None)
+    claimed_payments = ClaimedPaymentSerializer(many=True, required=False, max_length=20)
+    language = serializers.ChoiceField(choices=Language.choices, required=False)
+    channel = serializers.ChoiceField(choices=Channel.choices, required=False)
+    customer = serializers.RegexField(r"^[!-~]{1,80}$", required=False)
+
+
+class DeadlinesSerializer(serializers.Serializer[Any]):
+    acknowledge_by = serializers.DateTimeField()
+    first_answer_by = serializers.DateTimeField()
+    decide_by = serializers.DateTimeField()
+
+
+class HoldSerializer(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    scope = serializers.CharField()
+    placed_at = serializers.DateTimeField()
+    released_at = serializers.DateTimeField(allow_null=True)
+
+
+class DisputedMessageSerializer(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    external_id = serializers.CharField(allow_null=True)
+    channel = serializers.CharField()
+    category = serializers.CharField()
+    sent_at = serializers.DateTimeField()
+    phone = serializers.CharField(allow_null=True, help_text="Masked.")
+    loan = serializers.CharField(allow_null=True)
+
+
+class FindingSerializer(serializers.Serializer[Any]):
+    name = serializers.CharField()
+    speaks_for = serializers.ChoiceField(choices=["customer", "lender", "nobody"])
+    facts = serializers.DictField()
+    sentence = serializers.CharField(help_text="In the dispute's language.")
+
+
+class PolicySerializer(serializers.Serializer[Any]):
+    pack = serializers.CharField()
+    version = serializers.CharField()
+
+
+class CheckSerializer(serializers.Serializer[Any]):
+    verdict = serializers.ChoiceField(choices=["customer_right", "partly_right", "lender_right", "inconclusive"])
+    cause = serializers.CharField(allow_null=True)
+    detail = serializers.CharField(allow_null=True)
+    facts = serializers.DictField(allow_null=True, help_text="The account at `at`: `as_it_was` and `as_known`.")
+    findings = FindingSerializer(many=True)
+    engine_version = serializers.CharField()
+    policy = PolicySerializer()
+    records_digest = serializers.CharField()
+    checked_at = serializers.DateTimeField()
+
+
+class DisputeSerializer(serializers.Serializer[Any]):
+    """A dispute. `customer` and `loan` are shown to the lender's systems alone."""
+
+    id = serializers.UUIDField()
+    reference = serializers.CharField()
+    status = serializers.ChoiceField(choices=Status.choices)
+    outcome = serializers.ChoiceField(choices=Outcome.choices, allow_null=True)
+    ground = serializers.ChoiceField(choices=Ground.choices)
+    message = DisputedMessageSerializer(allow_null=True)
+    statement = serializers.CharField(allow_null=True)
+    claimed_payments = ClaimedPaymentSerializer(many=True)
+    language = serializers.ChoiceField(choices=Language.choices)
+    channel = serializers.ChoiceField(choices=Channel.choices)
+    opened_at = serializers.DateTimeField()
+    deadlines = DeadlinesSerializer()
+    hold = HoldSerializer(allow_null=True)
+    check = CheckSerializer(allow_null=True)
+    evidence = serializers.ListField(child=serializers.DictField())
+    closed_at = serializers.DateTimeField(allow_null=True)
+    customer = serializers.CharField(required=False, allow_null=True)
+    loan = serializers.CharField(required=False, allow_null=True)
+
+
+class PermitOutSerializer(serializers.Serializer[Any]):
+    id = serializers.CharField()
+    expires_at = serializers.DateTimeField()
+    loan = serializers.CharField(allow_null=True)
+    vendor = serializers.CharField(allow_null=True)
+
+
+class OpenedDisputeSerializer(DisputeSerializer):
+    permits_out = PermitOutSerializer(many=True, help_text="Granted before the hold and still alive: recall them.")
+
+
+class EventSerializer(serializers.ModelSerializer[Event]):
+    class Meta:
+        model = Event
+        fields = ("id", "kind", "at", "actor", "data")
+
+    actor = serializers.SerializerMethodField()
+
+    def get_actor(self, event: Event) -> dict[str, str]:
+        return {"type": event.actor_type, "id": event.actor_id}
+
+
+class CommentSerializer(serializers.Serializer[Any]):
+    id = serializers.UUIDField(read_only=True)
+    text = PlainTextField(max_length=5000)
+    author = serializers.SerializerMethodField()
+    at = serializers.DateTimeField(read_only=True)
+
+    def get_author(self, comment: Comment) -> str:
+        return comment.author_type
+
+
+class DisputeFilter(filters.FilterSet):
+    status = filters.ChoiceFilter(choices=Status.choices)
+    outcome = filters.ChoiceFilter(choices=Outcome.choices)
+    ground = filters.ChoiceFilter(choices=Ground.choices)
+    cause = filters.CharFilter(field_name="last_check__cause", max_length=30)
+    opened_after = filters.IsoDateTimeFilter(field_name="opened_at", lookup_expr="gt")
+    loan = filters.CharFilter(field_name="loan", max_length=80)
+
+    class Meta:
+        model = Dispute
+        fields: ClassVar[list[str]] = []
+
+
+def actor_of(caller: Caller) -> Actor:
+    return Actor(type=caller.kind, id=caller.id)
+
+
+def found(*, caller: Caller, key: str) -> Dispute:
+    try:
+        return queries.find_dispute(caller=caller, key=key)
+    except Dispute.DoesNotExist:
+        raise NotFound() from None
+
+
+class DisputeView(ServiceView):
+    """What the views of one dispute share."""
+
+    customers = True
+
+    def shown(self, dispute: Dispute, **extra: Any) -> dict[str, Any]:
+        hold = queries.holds_by_dispute([dispute.pk]).get(dispute.pk)
+        return render_dispute(dispute=dispute, caller=self.request.auth, hold=hold, **extra)
+
+
+class Disputes(DisputeView):
+    required_scopes: ClassVar[dict[str, str | None]] = {"GET": "disputes:read", "POST": "disputes:write"}
+
+    @extend_schema(operation_id="list_disputes", responses=DisputeSerializer(many=True), filters=True)
+    def get(self, request: Request) -> Response:
+        """Disputes, newest first: a customer's own, or all for the lender's systems."""
+        chosen = DisputeFilter(request.query_params, queries.disputes_for(request.auth))
+        if not chosen.is_valid():
+            raise ValidationError(chosen.errors)
+        pages = CursorPages()
+        page = pages.paginate_queryset(chosen.qs, request, view=self)
+        holds = queries.holds_by_dispute([dispute.pk for dispute in page])
+        return pages.get_paginated_response(
+            [render_dispute(dispute=row, caller=request.auth, hold=holds.get(row.pk)) for row in page]
+        )
+
+    @extend_schema(
+        operation_id="open_dispute", request=NewDisputeSerializer, responses={201: OpenedDisputeSerializer}
+    )
+    @idempotent(required=True)
+    def post(self, request: Request) -> Response:
+        """Opens a dispute: from this answer on, nothing that its hold covers goes out but `permits_out`."""
+        asked = NewDisputeSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        opened = self._open(request.auth, asked.validated_data)
+        dispute = opened.dispute
+        body = render_dispute(
+            dispute=dispute, caller=request.auth, hold=opened.hold.hold, permits_out=shown_of(opened.hold.permits_out)
+        )
+        return Response(body, status=status.HTTP_201_CREATED, headers={"Location": address_of(dispute)})
+
+    def _open(self, caller: Caller, data: dict[str, Any]) -> Opened:
+        customer = data.get("customer")
+        if caller.kind != "client" and customer is not None:
+            raise ValidationError({"customer": ["Only the lender's systems act for a customer."]}, "not_allowed")
+        asked = Opening(
+            actor=actor_of(caller),
+            customer=customer if caller.kind == "client" else caller.customer,
+            phone=caller.phone_digest,
+            selector=Selector(**data["message"]),
+            ground=data["ground"],
+            statement=data["statement"],
+            claimed_payments=[
+                ClaimedPayment(
+                    amount=row["amount"].amount,
+                    currency=row["amount"].currency,
+                    paid_on=row["paid_on"],
+                    reference=row["reference"],
+                )
+                for row in data.get("claimed_payments", ())
+            ],
+            language=data.get("language"),
+            channel=data.get("channel") or (Channel.AGENT if caller.kind == "client" else Channel.APP),
+        )
+        try:
+            return open_dispute(asked=asked, now=timezone.now())
+        except MessageNotFound:
+            raise NotFound() from None
+        except NobodyToActFor:
+            raise ValidationError({"customer": ["Say for which customer: the message is not known."]}, "required") from None
+        except AlreadyOpen as error:
+            raise Conflict(
+                f"Dispute {error.dispute.reference} about this message and ground is open already.",
+                "already_open",
+                headers={"Location": address_of(error.dispute)},
+            ) from None
+
+
+def address_of(dispute: Dispute) -> str:
+    return f"/api/v1/disputes/{dispute.pk}"
+
+
+class OneDispute(DisputeView):
+    required_scopes: ClassVar[dict[str, str | None]] = {"GET": "disputes:read"}
+
+    @extend_schema(operation_id="get_dispute", responses=DisputeSerializer)
+    def get(self, request: Request, key: str) -> Response:
+        """One dispute, by id or by reference. The opener's own reading of a closed dispute delivers its outcome."""
+        dispute = found(caller=request.auth, key=key)
+        body = self.shown(dispute)
+        if dispute.status == Status.CLOSED and request.auth.kind != "client" and dispute.outcome_delivered_at is None:
+            lifecycle.note_outcome_seen(dispute_id=dispute.pk, now=timezone.now())
+        return Response(body)
+
+
+class DisputeEvents(DisputeView):
+    required_scopes: ClassVar[dict[str, str | None]] = {"GET": "disputes:read"}
+
+    @extend_schema(operation_id="list_dispute_events", responses=EventSerializer(many=True))
+    def get(self, request: Request, key: str) -> Response:
+        """The time line, oldest first."""
+        dispute = found(caller=request.auth, key=key)
+        pages = CursorPages(ordering="id")
+        page = pages.paginate_queryset(queries.events_of(dispute), request, view=self)
+        rows = EventSerializer(page, many=True).data
+        return pages.get_paginated_response([visible(row, dispute, request.auth) for row in rows])
+
+
+def visible(row: dict[str, Any], dispute: Dispute, caller: Caller) -> dict[str, Any]:
+    """An event as the caller may see it: what the machine thought is shown to the customer as the check is."""
+    if caller.kind == "client":
+        return row
+    shown_data = {} if row["kind"] == "dispute.checked" else row["data"]
+    actor = row["actor"] if row["actor"]["type"] == caller.kind else {"type": row["actor"]["type"], "id": ""}
+    return {**row, "data": shown_data, "actor": actor}
+
+
+class DisputeComments(DisputeView):
+    required_scopes: ClassVar[dict[str, str | None]] = {"GET": "disputes:read", "POST": "disputes:write"}
+
+    @extend_schema(operation_id="list_dispute_comments", responses=CommentSerializer(many=True))
+    def get(self, request: Request, key: str) -> Response:
+        """What was written to the dispute, oldest first."""
+        pages = CursorPages(ordering="id")
+        page = pages.paginate_queryset(
+            queries.comments_of(found(caller=request.auth, key=key)), request, view=self
+        )
+        return pages.get_paginated_response(CommentSerializer(page, many=True).data)
+
+    @extend_schema(operation_id="add_dispute_comment", request=CommentSerializer, responses={201: CommentSerializer})
+    @idempotent()
+    def post(self, request: Request, key: str) -> Response:
+        """Adds the customer's words. 409 once the dispute is closed."""
+        written = CommentSerializer(data=request.data)
+        written.is_valid(raise_exception=True)
+        dispute = found(caller=request.auth, key=key)
+        try:
+            comment = lifecycle.add_comment(
+                dispute_id=dispute.pk,
+                text=written.validated_data["text"],
+                actor=actor_of(request.auth),
+                now=timezone.now(),
+            )
+        except lifecycle.WrongState as error:
+            raise Conflict(str(error), "wrong_state") from None
+        return Response(CommentSerializer(comment).data, status=status.HTTP_201_CREATED)
+
+
+class WithdrawDispute(DisputeView):
+    required_scopes: ClassVar[dict[str, str | None]] = {"POST": "disputes:write"}
+
+    @extend_schema(operation_id="withdraw_dispute", request=None, responses=DisputeSerializer)
+    @idempotent()
+    def post(self, request: Request, key: str) -> Response:
+        """Takes the dispute back: it is closed as withdrawn and its hold ends at once. 409 once it is closed."""
+        dispute = found(caller=request.auth, key=key)
+        try:
+            lifecycle.withdraw(dispute_id=dispute.pk, actor=actor_of(request.auth), now=timezone.now())
+        except lifecycle.WrongState as error:
+            raise Conflict(str(error), "wrong_state") from None
+        return Response(self.shown(found(caller=request.auth, key=key)))
+
+
+routes = [
+    path("disputes", Disputes.as_view(), name="disputes"),
+    path("disputes/<str:key>", OneDispute.as_view(), name="dispute"),
+    path("disputes/<str:key>/events", DisputeEvents.as_view(), name="dispute-events"),
+    path("disputes/<str:key>/comments", DisputeComments.as_view(), name="dispute-comments"),
+    path("disputes/<str:key>/withdraw", WithdrawDispute.as_view(), name="dispute-withdraw"),
+]

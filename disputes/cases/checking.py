@@ -1,0 +1,148 @@
+"""Running the check of a dispute and what follows from it."""
+
+from __future__ import annotations
+
+import random
+import uuid
+from datetime import datetime
+
+import structlog
+from django.conf import settings
+from django.db import transaction
+
+from disputes.cases import lifecycle
+from disputes.cases.joining import join_message
+from disputes.cases.models import Check, Dispute, Outcome, Status
+from disputes.cases.reading import claim_of
+from disputes.check import canonical
+from disputes.check.judging import ENGINE_VERSION, Judgement, judge
+from disputes.holds.placing import number_changes
+from disputes.holds.policies import pack_in_force
+from disputes.journal.recording import SERVICE
+from disputes.outbox import queue
+from disputes.records import queries as records
+
+log = structlog.get_logger(__name__)
+
+TRIES = 8
+
+
+class RecordsKeptChanging(Exception):
+    """The loan's records changed during each of the tries; the outbox tries again later."""
+
+
+def run_check(*, dispute_id: uuid.UUID, now: datetime) -> Check | None:
+    """Judges the dispute's message and writes the answer. Opens its transactions; may be called at any time and again.
+
+    1. A dispute whose message nobody could find looks for it; still none → an agent must look.
+    2. The loan's revision is read first and its history after it, so the history is never older than the revision.
+    3. `judge` is pure.
+    4. One transaction writes the check, unless the revision moved on meanwhile: then from 2 again.
+    Returns None where nothing was judged (closed already, or no message).
+    """
+    for _ in range(TRIES):
+        dispute = Dispute.objects.select_related("message").get(pk=dispute_id)
+        if dispute.status == Status.CLOSED:
+            return None
+        if dispute.message is None and not join_message(dispute_id=dispute_id, now=now):
+            _leave_to_an_agent(dispute_id=dispute_id, now=now)
+            return None
+        if dispute.message is None:
+            continue
+        revision = records.revision_of_loan(loan=dispute.message.loan)
+        history = records.account_history(loan=dispute.message.loan, sending_rule=dispute.message.sending_rule)
+        message = records.collection_message(dispute.message)
+        pack = pack_in_force(at=message.sent_at)
+        claim = claim_of(dispute)
+        judgement = judge(history=history, message=message, claim=claim, pack=pack)
+        text = canonical.dump_input(
+            history=history, message=message, claim=claim, pack_name=pack.name, pack_version=pack.version
+        )
+        check = Check(
+            dispute=dispute,
+            checked_at=now,
+            engine_version=ENGINE_VERSION,
+            policy_name=pack.name,
+            policy_version=pack.version,
+            loan_revision=revision,
+            input=text,
+            records_digest=canonical.input_digest(text),
+            verdict=judgement.verdict,
+            cause=judgement.cause,
+            detail=judgement.detail,
+            facts=judgement.facts,
+            findings=[finding.render() for finding in judgement.findings],
+        )
+        if record_check(check=check, judgement=judgement, loan=dispute.message.loan, auto=_may_close(pack), now=now):
+            return check
+    raise RecordsKeptChanging(str(dispute_id))
+
+
+def _may_close(pack: object) -> bool:
+    """Whether `customer_right` closes by itself: where the policy says so, but for the random sample that agents see."""
+    return bool(pack.auto_close_customer_right) and random.random() >= settings.REVIEW_SAMPLE
+
+
+def record_check(*, check: Check, judgement: Judgement, loan: str, auto: bool, now: datetime) -> bool:
+    """Writes a check and what follows from it, in one transaction that it opens. False: the loan's records moved on.
+
+    1. where the dispute will close: its holds' lanes, first in the order of locks; 2. the loan's row: another revision than
+    the check read → nothing is written; 3. the dispute's row: closed meanwhile → nothing to do; 4. check, status, events,
+    topic; 5. the feed's numbers, last.
+    """
+    closes = auto and judgement.verdict == "customer_right"
+    with transaction.atomic(durable=True):
+        if closes:
+            lifecycle.await_delivery(dispute_id=check.dispute_id, now=now)
+        if records.lock_loan(loan=loan) != check.loan_revision:
+            transaction.set_rollback(True)
+            return False
+        dispute = lifecycle.lock_dispute(check.dispute_id)
+        if dispute.status == Status.CLOSED:
+            transaction.set_rollback(True)
+            return True
+        same = Check.objects.filter(
+            dispute=dispute, records_digest=check.records_digest, engine_version=check.engine_version
+        ).first()
+        if same is not None:
+            transaction.set_rollback(True)
+            return True
+        check.dispute = dispute
+        check.save(force_insert=True)
+        dispute.last_check = check
+        data = {"check": str(check.pk), "verdict": check.verdict, "cause": check.cause, "detail": check.detail}
+        lifecycle.note(dispute=dispute, kind="dispute.checked", actor=SERVICE, at=now, data=data)
+        queue.put(topic="dispute.checked", key=str(dispute.pk), payload={"dispute": str(dispute.pk), **data})
+        if closes:
+            lifecycle.close(dispute=dispute, outcome=Outcome.UPHELD, actor=SERVICE, now=now, by_person=False)
+            number_changes()
+            return True
+        _to_review(dispute, now=now, because="check")
+    return True
+
+
+def _to_review(dispute: Dispute, *, now: datetime, because: str) -> None:
+    fields = ["last_check"]
+    if dispute.status == Status.CHECKING:
+        lifecycle.move(dispute=dispute, to=Status.IN_REVIEW, act="reviewed")
+        fields.append("status")
+        lifecycle.note(dispute=dispute, kind="dispute.in_review", actor=SERVICE, at=now, data={"because": because})
+    dispute.save(update_fields=fields)
+
+
+def _leave_to_an_agent(*, dispute_id: uuid.UUID, now: datetime) -> None:
+    with transaction.atomic(durable=True):
+        dispute = lifecycle.lock_dispute(dispute_id)
+        if dispute.status == Status.CHECKING:
+            _to_review(dispute, now=now, because="message_not_found")
+
+
+def request_checks(*, loan: str) -> int:
+    """A loan's records changed: asks for a new check of each open dispute about it. Opens its transaction."""
+    with transaction.atomic():
+        ids = [
+            str(pk)
+            for pk in Dispute.objects.filter(loan=loan).exclude(status=Status.CLOSED).values_list("pk", flat=True)
+        ]
+        queue.put_many(topic="check.requested", payloads={pk: {"dispute": pk} for pk in ids})
+    return len(ids)

@@ -1,0 +1,51 @@
+"""Reads of disputes that more than one caller needs."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db.models import QuerySet
+
+from config.api.callers import Caller
+from config.values.ids import read_reference
+from disputes.cases.models import Comment, Dispute
+from disputes.holds.models import Hold
+from disputes.journal.models import Event
+
+
+def disputes_for(caller: Caller) -> QuerySet[Dispute]:
+    """What the caller may see: a client all, a customer their own, the holder of a phone what that phone opened."""
+    disputes = Dispute.objects.select_related("message", "last_check")
+    if caller.kind == "client":
+        return disputes
+    if caller.kind == "customer":
+        return disputes.filter(customer=caller.customer)
+    return disputes.filter(opened_by_type="phone", phone_digest=caller.phone_digest)
+
+
+def find_dispute(*, caller: Caller, key: str) -> Dispute:
+    """By id, or by reference in any form a person types. Raises Dispute.DoesNotExist, also for another's."""
+    disputes = disputes_for(caller)
+    try:
+        return disputes.get(pk=uuid.UUID(key))
+    except ValueError:
+        reference = read_reference(key)
+        if reference is None:
+            raise Dispute.DoesNotExist from None
+        return disputes.get(reference=reference)
+
+
+def holds_by_dispute(ids: list[uuid.UUID]) -> dict[uuid.UUID, Hold]:
+    """The newest hold of each dispute, in one query."""
+    return {hold.dispute: hold for hold in Hold.objects.filter(dispute__in=ids).order_by("placed_at", "id")}
+
+
+def events_of(dispute: Dispute) -> QuerySet[Event]:
+    """A dispute's time line, oldest first."""
+    return Event.objects.filter(subject_type="dispute", subject_id=dispute.pk).order_by("id")
+
+
+def comments_of(dispute: Dispute) -> QuerySet[Comment]:
+    """What was written to a dispute, oldest first."""
+    return Comment.objects.filter(dispute=dispute).order_by("id")
+

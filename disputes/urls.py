@@ -1,0 +1,7 @@
+"""The addresses of the API, below /api/v1/."""
+
+from disputes.cases.api import routes as cases
+from disputes.holds.api import routes as holds
+from disputes.records.api import routes as records
+
+urlpatterns = [*records, *cases, *holds]
