@@ -110,7 +110,7 @@ def account_of(view: View) -> Account:
                 external_id=row.version.external_id,
                 amount=row.version.amount,
                 paid_at=row.version.paid_at,
-                posted_at=None if row.version.posted_at <= ALWAYS else row.version.posted_at,
+                posted_at=shown_at(row.version.posted_at),
                 reversed_at=row.reversed_at,
             )
             for row in view.repayments
@@ -209,6 +209,11 @@ def render(account: Account) -> dict[str, Any]:
             for row in account.repayments
         ],
     }
+
+
+def shown_at(posted_at: datetime) -> datetime | None:
+    """When the records first showed it; None: they always did."""
+    return None if posted_at <= ALWAYS else posted_at
 
 
 def render_day(day: date | None) -> str | None:

@@ -1,0 +1,67 @@
+"""Judging one message: facts in, verdict, cause, facts and findings out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from disputes.check.account import account_of, render, render_instant
+from disputes.check.causes import causes_of
+from disputes.check.criteria import Finding, findings_of
+from disputes.check.facts import Claim, CollectionMessage, History
+from disputes.check.matter import matter_of
+from disputes.check.verdict import decide
+from disputes.policy.packs import Pack
+
+ENGINE_VERSION = "1"
+"""Changes whenever the same input could be judged otherwise than before."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Judgement:
+    """`verdict`: ``customer_right`` ``partly_right`` ``lender_right`` ``inconclusive``; `cause`, `detail`: None where there is
+    none; `facts`: ``{"at", "as_it_was", "as_known"}``, JSON-ready."""
+
+    verdict: str
+    cause: str | None
+    detail: str | None
+    facts: dict[str, Any]
+    findings: tuple[Finding, ...]
+
+    def render(self) -> dict[str, Any]:
+        """JSON-ready, the same for the same input for ever."""
+        return {
+            "engine_version": ENGINE_VERSION,
+            "verdict": self.verdict,
+            "cause": self.cause,
+            "detail": self.detail,
+            "facts": self.facts,
+            "findings": [finding.render() for finding in self.findings],
+        }
+
+
+def judge(*, history: History, message: CollectionMessage, claim: Claim, pack: Pack) -> Judgement:
+    """Judges `message` against everything that `history` knows, by the pack in force when it was sent.
+
+    Depends on its arguments alone: not on the order of versions, and not on when it runs.
+    """
+    matter = matter_of(history=history, message=message, claim=claim, pack=pack)
+    holding = causes_of(matter)
+    verdict = decide(
+        ground=claim.ground,
+        holding=holding,
+        tells=matter.tells,
+        fresh=not matter.behind,
+        claims_something=message.claimed_amount is not None or message.claimed_days_past_due is not None,
+    )
+    return Judgement(
+        verdict=verdict.verdict,
+        cause=verdict.cause,
+        detail=verdict.detail,
+        facts={
+            "at": render_instant(message.sent_at),
+            "as_it_was": render(account_of(matter.was.view)),
+            "as_known": render(account_of(matter.sent.view)),
+        },
+        findings=findings_of(matter),
+    )
