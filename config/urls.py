@@ -13,3 +13,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/", include("disputes.urls")),
     path("", include("config.api.urls")),
 ]
+
+handler400 = "config.api.errors.bad_request"
+handler403 = "config.api.errors.permission_denied"
+handler404 = "config.api.errors.not_found"
+handler500 = "config.api.errors.server_error"

@@ -1,8 +1,8 @@
 """Who may call what: every endpoint × (no token, each scope, its owner, another customer), in one table.
 
-`scope`: the scope that a system needs, or ``any`` (none is needed), or ``-`` (systems may not call it, whatever they may
-otherwise). The last three columns are the status that answers a system with that scope, the customer C1, to whom what is
-asked for belongs, and the customer C2. A ``*`` behind C2's status: the answer must not name anything of C1's.
+`scope`: the scope that a system needs, or ``any`` (none is needed), or ``-`` (systems may not call it, whatever they
+may otherwise). The last three columns are the status that answers a system with that scope, the customer C1, to whom
+what is asked for belongs, and the customer C2. A ``*`` behind C2's status: the answer must not name anything of C1's.
 """
 
 from __future__ import annotations

@@ -52,8 +52,8 @@ def test_the_schema_and_the_docs_are_open_and_ask_nothing_of_the_internet(client
 
 @contextmanager
 def kept_connection() -> Iterator[None]:
-    """The WSGI application closes its connections after a request, and so would end the test's transaction; Django's own
-    test client keeps them in the same way."""
+    """The WSGI application closes its connections after a request, and so would end the test's transaction; Django's
+    own test client keeps them in the same way."""
     for signal in (request_started, request_finished):
         signal.disconnect(close_old_connections)
     try:

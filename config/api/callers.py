@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 SCOPES: dict[str, str] = {
     "records:read": "Read what is stored of the lender's records",
@@ -47,3 +47,11 @@ class Caller:
     def is_authenticated(self) -> bool:
         """What REST framework asks of a request's user."""
         return True
+
+
+def caller_of(request: Any) -> Caller:
+    """The caller of a request that a ServiceView has let in."""
+    caller = request.auth
+    if not isinstance(caller, Caller):
+        raise TypeError("nobody has been authenticated")
+    return caller

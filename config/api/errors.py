@@ -26,7 +26,7 @@ class ClientError(exceptions.APIException):
     Unlike a plain APIException it may name the field or header at fault (`attr`), and `headers` go with the answer.
     """
 
-    status_code = status.HTTP_400_BAD_REQUEST
+    status_code: int = status.HTTP_400_BAD_REQUEST
     default_code = "bad_request"
 
     def __init__(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.utils.dateparse import parse_date
@@ -30,7 +30,7 @@ _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 class PlainTextField(serializers.CharField):
     """Text without null characters, of a bounded length; a number or a boolean is not taken for text."""
 
-    default_error_messages = {"not_text": "Not a text."}
+    default_error_messages: ClassVar = {"not_text": "Not a text."}
 
     def __init__(self, *, max_length: int, **kwargs: Any) -> None:
         super().__init__(max_length=max_length, **kwargs)
@@ -61,14 +61,14 @@ class ExternalId(PlainTextField):
     },
     component_name="Money",
 )
-class MoneyField(serializers.Field):
+class MoneyField(serializers.Field[Any, Any, Any, Any]):
     """``{"amount": "1280.50", "currency": "CNY"}`` to and from a `Money`.
 
     Refused, each by name: a number instead of a string, a sign or an exponent, more decimals than the currency has, an
     unknown currency, another field beside the two.
     """
 
-    default_error_messages = {
+    default_error_messages: ClassVar = {
         "not_money": 'Money is an object: {{"amount": "1280.50", "currency": "CNY"}}.',
         "not_a_string": "The amount is a decimal string, never a number.",
         "currency": "Not a currency of ISO 4217.",
@@ -102,7 +102,7 @@ class MoneyField(serializers.Field):
 class PhoneField(PlainTextField):
     """A phone in any form that somebody in the lender's default region would dial, to and from E.164."""
 
-    default_error_messages = {"not_a_phone": "Not a phone number."}
+    default_error_messages: ClassVar = {"not_a_phone": "Not a phone number."}
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(max_length=40, **kwargs)
@@ -116,10 +116,10 @@ class PhoneField(PlainTextField):
 
 
 @extend_schema_field(OpenApiTypes.DATETIME)
-class AwareDateTimeField(serializers.Field):
+class AwareDateTimeField(serializers.Field[Any, Any, Any, Any]):
     """An RFC 3339 time with an offset, to and from an aware datetime; one without an offset is refused."""
 
-    default_error_messages = {
+    default_error_messages: ClassVar = {
         "naive": "An RFC 3339 time with an offset, such as 2026-03-01T08:30:00+08:00.",
         "impossible": "No such date.",
         "range": f"The year must be between {FIRST_YEAR} and {LAST_YEAR}.",
@@ -151,10 +151,10 @@ def render_instant(value: datetime) -> str:
 
 
 @extend_schema_field(OpenApiTypes.DATE)
-class Day(serializers.Field):
+class Day(serializers.Field[Any, Any, Any, Any]):
     """A calendar date, ``2026-03-01``."""
 
-    default_error_messages = {
+    default_error_messages: ClassVar = {
         "not_a_date": "A date such as 2026-03-01.",
         "range": f"The year must be between {FIRST_YEAR} and {LAST_YEAR}.",
     }

@@ -21,7 +21,7 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from config.api.callers import Caller
+from config.api.callers import Caller, caller_of
 from config.api.errors import Conflict, Unprocessable
 from config.api.locks import idempotency_lock
 from config.api.models import IdempotencyKey
@@ -72,7 +72,7 @@ def idempotent(*, required: bool = False) -> Callable[[Method], Method]:
             def work() -> HttpResponse:
                 return _rendered(view, request, method(view, request, *args, **kwargs))
 
-            return run_once(caller=request.auth, key=key, request_digest=asked, work=work)
+            return run_once(caller=caller_of(request), key=key, request_digest=asked, work=work)
 
         once.idempotency = "required" if required else "taken"  # type: ignore[attr-defined]
         return once
@@ -152,8 +152,8 @@ def _rendered(view: Any, request: Request, response: HttpResponse) -> HttpRespon
     """The answer with its bytes, which are made inside the transaction so that they can be stored in it."""
     if isinstance(response, Response):
         view.headers = view.default_response_headers
-        response = view.finalize_response(request, response)
-        response.render()
+        finished: HttpResponse = view.finalize_response(request, response).render()
+        return finished
     return response
 
 
@@ -181,7 +181,8 @@ def _request_digest(request: Request) -> bytes:
     for part in (request.method or "", request.get_full_path()):
         said.update(part.encode() + b"\0")
     if content_type.startswith("multipart/"):
-        for name, values in sorted(request.data.lists()):
+        parts: Any = request.data  # a QueryDict
+        for name, values in sorted(parts.lists()):
             for value in values:
                 said.update(repr((name, _content(value))).encode())
     else:

@@ -36,7 +36,7 @@ class IdempotencyKey(models.Model):
         return f"{self.caller} {self.key}"
 
 
-class Client(AbstractApplication):
+class Client(AbstractApplication):  # type: ignore[misc]
     """A system of the lender's that may call: OAuth 2.0 client credentials and nothing else.
 
     `scopes` is the most that a token of it can have.
@@ -44,7 +44,7 @@ class Client(AbstractApplication):
 
     scopes = ArrayField(models.CharField(max_length=40), default=list, blank=True)
 
-    class Meta(AbstractApplication.Meta):
+    class Meta(AbstractApplication.Meta):  # type: ignore[misc]
         swappable = "OAUTH2_PROVIDER_APPLICATION_MODEL"
 
     def allows_grant_type(self, *grant_types: str) -> bool:

@@ -33,12 +33,12 @@ class CursorPages(BasePagination):
         if ordering is not None:
             self.ordering = (ordering,) if isinstance(ordering, str) else tuple(ordering)
 
-    def paginate_queryset(self, queryset: QuerySet[Any], request: Request, view: Any = None) -> list[Any]:
+    def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any]:
         """The rows of the page asked for. Raises ValidationError for a bad `limit` or `cursor`."""
         self._url = request.build_absolute_uri()
         limit = read_limit(request)
         backward, position = self._read_cursor(request)
-        rows = queryset.order_by(*(_turned(self.ordering) if backward else self.ordering))
+        rows: QuerySet[Any] = queryset.order_by(*(_turned(self.ordering) if backward else self.ordering))
         if position is not None:
             rows = rows.filter(_beyond(_turned(self.ordering) if backward else self.ordering, position))
         found = list(rows[: limit + 1])

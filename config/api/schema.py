@@ -38,7 +38,7 @@ class ErrorAnswer(serializers.Serializer[Any]):
     """The shape of every error."""
 
     type = serializers.RegexField(r"^(validation_error|client_error|server_error)$")
-    errors = Error(many=True)
+    errors = Error(many=True)  # type: ignore[assignment]
 
 
 class ServiceSchema(AutoSchema):
@@ -88,7 +88,9 @@ class ServiceSchema(AutoSchema):
             codes |= {"409", "422"}
         for code in sorted(codes - set(bodies)):
             answer = OpenApiResponse(ErrorAnswer, description=_ERRORS[code])
-            bodies[code] = self._get_response_for_code(answer, code, ["application/json"], direction)
+            bodies[code] = self._get_response_for_code(  # type: ignore[no-untyped-call]
+                answer, code, ["application/json"], direction
+            )
         return bodies
 
     def _get_response_headers_for_code(self, status_code: str, direction: Any = "response") -> dict[str, Any]:
@@ -110,8 +112,8 @@ class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-c
     target_class = "config.api.authentication.BearerAuthentication"
     name = [SYSTEM, PERSON]  # noqa: RUF012 - as drf-spectacular types it
 
-    def get_security_requirement(self, auto_schema: Any) -> None:
-        return None  # ServiceSchema.get_auth says who may call what
+    def get_security_requirement(self, auto_schema: Any) -> list[dict[str, list[Any]]]:
+        return []  # ServiceSchema.get_auth says who may call what
 
     def get_security_definition(self, auto_schema: Any) -> list[dict[str, Any]]:
         return [
@@ -141,9 +143,9 @@ def add_token_endpoint(result: dict[str, Any], generator: Any, request: Any, pub
         "post": {
             "operationId": "oauth_token",
             "summary": "Get an access token",
-            "description": "OAuth 2.0 client credentials (RFC 6749, section 4.4). The client proves itself by HTTP Basic, "
-            "or by `client_id` and `client_secret` in the body. Without `scope` the token has all that its client may "
-            "have.",
+            "description": "OAuth 2.0 client credentials (RFC 6749, section 4.4). The client proves itself by HTTP "
+            "Basic, or by `client_id` and `client_secret` in the body. Without `scope` the token has all that its "
+            "client may have.",
             "tags": ["oauth"],
             "security": [{}],
             "requestBody": {

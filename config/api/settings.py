@@ -15,13 +15,14 @@ MAX_BODY = 2 * 1024 * 1024
 REQUEST_ID_MIDDLEWARE = "config.api.middleware.RequestIdMiddleware"
 """Comes first, so that every answer has its id."""
 
-SECRET_HASHER = "config.api.clients.RandomSecretHasher"
+SECRET_HASHER = "config.api.clients.RandomSecretHasher"  # noqa: S105 - the name of a class
 """To be added at the end of PASSWORD_HASHERS: never the first, which is for what people choose."""
 
 OAUTH2_PROVIDER: dict[str, Any] = {
     "SCOPES": SCOPES,
     "SCOPES_BACKEND_CLASS": "config.api.clients.ClientScopes",
     "OAUTH2_SERVER_CLASS": "oauthlib.oauth2.BackendApplicationServer",  # client credentials and nothing else
+    "OAUTH2_VALIDATOR_CLASS": "config.api.tokens.ClientValidator",
     "ACCESS_TOKEN_GENERATOR": "config.api.client_tokens.new_access_token",
     "ACCESS_TOKEN_EXPIRE_SECONDS": 3600,
     "CLIENT_SECRET_HASHER": "random_secret",

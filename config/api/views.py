@@ -15,7 +15,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from config.api.authentication import BearerAuthentication, authenticate_request, require_scope
-from config.api.callers import Caller
+from config.api.callers import Caller, caller_of
 from config.api.errors import plain_answer
 from config.api.pagination import CursorPages
 from config.api.throttles import CallerThrottle, throttle_caller
@@ -26,15 +26,16 @@ class ServiceView(APIView):
 
     `required_scopes`: for each HTTP method, the scope that a client needs (None: any client may); a method that is
     missing is not for clients. `customers`: the methods that customers may call (True: every method that the view has).
-    `phones`: the same for the holders of a verified phone. HEAD counts as GET. Inside, `request.auth` is the Caller.
+    `phones`: the same for the holders of a verified phone. HEAD counts as GET. Inside, `self.caller` (and
+    `request.auth`) is the Caller.
     `pagination_class`: of the view's list, if it has one: a subclass of CursorPages with its `ordering` (None: not in
     pages); `answer_page` uses it, and the schema shows it.
     """
 
-    authentication_classes: ClassVar[Any] = (BearerAuthentication,)
-    permission_classes: ClassVar[Any] = ()
-    throttle_classes: ClassVar[Any] = (CallerThrottle,)
-    metadata_class: ClassVar[Any] = None
+    authentication_classes = (BearerAuthentication,)
+    permission_classes = ()
+    throttle_classes = (CallerThrottle,)
+    metadata_class = None
 
     required_scopes: ClassVar[Mapping[str, str | None]] = {}
     customers: ClassVar[bool | frozenset[str]] = False
@@ -65,6 +66,11 @@ class ServiceView(APIView):
         allowed = self.customers if caller.kind == "customer" else self.phones
         if allowed is not True and (not allowed or asked not in allowed):
             raise exceptions.PermissionDenied("Your token does not allow this call.", "not_allowed")
+
+    @property
+    def caller(self) -> Caller:
+        """Who called, once let in."""
+        return caller_of(self.request)
 
     def answer_page(
         self, request: Request, queryset: QuerySet[Any], render: Callable[[Sequence[Any]], Sequence[Any]]
@@ -112,10 +118,11 @@ def plain_view(
             except exceptions.APIException as error:
                 return plain_answer(error)
 
-        answering = csrf_exempt(guarded)
+        answering: Any = csrf_exempt(guarded)
         answering.required_scopes = dict.fromkeys(methods, scope)
         if documented_by is not None:
             answering.cls, answering.initkwargs = documented_by, {}
-        return answering
+        exempt: PlainView = answering
+        return exempt
 
     return decorate

@@ -13,7 +13,7 @@ from config.api.customer_tokens import issue_customer_token
 
 class Command(BaseCommand):
     help = "Prints a customer's token as its last line. On the embedded set-up alone."
-    requires_system_checks: list[str] = []  # noqa: RUF012 - as Django types it
+    requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("external_id")
