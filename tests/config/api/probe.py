@@ -9,6 +9,7 @@ from django.db import connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import include, path
 from drf_spectacular.utils import extend_schema
+from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -82,6 +83,18 @@ class OptionalProbes(ServiceView):
         return Response({"name": group.name})
 
 
+class FileProbes(ServiceView):
+    required_scopes = {"POST": None}
+    parser_classes = (MultiPartParser,)
+
+    @extend_schema(exclude=True)
+    @idempotent()
+    def post(self, request: Request) -> Response:
+        file = request.data["file"]
+        Group.objects.create(name=f"{file.name}:{Group.objects.count()}")
+        return Response({"name": file.name, "size": len(file.read()), "note": request.data["note"]}, status=201)
+
+
 class Crash(ServiceView):
     required_scopes = {"GET": None}
 
@@ -110,6 +123,7 @@ urlpatterns = [
     path("", include("config.api.urls")),
     path("api/v1/probes", Probes.as_view()),
     path("api/v1/probes/<str:name>", OptionalProbes.as_view()),
+    path("api/v1/files", FileProbes.as_view()),
     path("api/v1/crash", Crash.as_view()),
     path("api/v1/plain", plain),
 ]

@@ -13,9 +13,11 @@ import pytest
 from django.contrib.auth.models import Group
 from django.db import connection
 from django.db.models.functions import Now
+from django.http import HttpResponse
 
 from config.api import idempotency
-from config.api.idempotency import TRIES, forget_old_keys
+from config.api.callers import Caller
+from config.api.idempotency import TRIES, forget_old_keys, run_once
 from config.api.models import IdempotencyKey
 from tests.callers import Api
 from tests.config.api.probe import Probes
@@ -163,6 +165,62 @@ def test_without_a_key_a_call_that_takes_one_works_and_is_one_transaction(system
     assert api.post("/api/v1/probes/a", {}).status_code == 200
     assert Group.objects.count() == 2
     assert IdempotencyKey.objects.count() == 0
+
+
+def send_file(api: Api, content: bytes, *, boundary: str, name: str = "proof.pdf", note: str = "n") -> Any:
+    parts = [
+        f'--{boundary}\r\nContent-Disposition: form-data; name="note"\r\n\r\n{note}\r\n',
+        f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n\r\n',
+    ]
+    body = "".join(parts).encode() + content + f"\r\n--{boundary}--\r\n".encode()
+    content_type = f"multipart/form-data; boundary={boundary}"
+    return api.post("/api/v1/files", body, content_type=content_type, Idempotency_Key="k")
+
+
+def test_of_a_file_its_content_counts_and_not_the_boundary_around_it(system: Callable[..., Api]) -> None:
+    api = system()
+    first = send_file(api, b"proof", boundary="aaa")
+    assert (first.status_code, first.json()["size"]) == (201, 5)
+    assert send_file(api, b"proof", boundary="bbb").content == first.content
+    assert send_file(api, b"prooF", boundary="aaa").status_code == 422
+    assert send_file(api, b"proof", boundary="aaa", name="other.pdf").status_code == 422
+    assert send_file(api, b"proof", boundary="aaa", note="m").status_code == 422
+    assert Group.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_deadlock_is_run_again_and_both_are_answered() -> None:
+    first, second = (Group.objects.create(name=name) for name in ("first", "second"))
+    both_hold_one = threading.Barrier(2)
+    tries: Counter[str] = Counter()
+    answers: list[int] = []
+
+    def lock(name: str, *order: Group) -> HttpResponse:
+        tries[name] += 1
+        Group.objects.select_for_update().get(pk=order[0].pk)
+        if tries[name] == 1:
+            both_hold_one.wait()
+        Group.objects.select_for_update().get(pk=order[1].pk)
+        return HttpResponse(status=200)
+
+    def call(name: str, *order: Group) -> None:
+        caller = Caller(kind="client", id=name)
+        try:
+            answer = run_once(caller=caller, key="k", request_digest=b"d", work=lambda: lock(name, *order))
+            answers.append(answer.status_code)
+        finally:
+            connection.close()
+
+    threads = [
+        threading.Thread(target=call, args=("one", first, second)),
+        threading.Thread(target=call, args=("other", second, first)),
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert answers == [200, 200]
+    assert tries.total() == 3  # the one that the database chose to end did its work twice
 
 
 def all_at_once(api: Api, times: int) -> list[Any]:
