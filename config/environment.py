@@ -48,7 +48,7 @@ class Unusable(ValueError):
     """A value that cannot be read; the message completes "NAME ..."."""
 
 
-# --- how values are read -------------------------------------------------------------------------------------------
+# --- how values are read ---
 
 
 def _text(raw: str) -> str:
@@ -169,7 +169,7 @@ def database(url: str) -> dict[str, Any]:
     }
 
 
-# --- the table -------------------------------------------------------------------------------------------------------
+# --- the table ---
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -315,6 +315,24 @@ SETTINGS: tuple[Setting, ...] = (
         read=_region,
         meaning="Country whose way of writing phones is understood besides E.164.",
         default="CN",
+    ),
+    Setting(
+        name="CUSTOMER_CALLS_PER_MINUTE",
+        read=_whole(0, 1_000_000),
+        meaning="How often one customer may call in a minute, else 429; 0 means no limit.",
+        default="600",
+    ),
+    Setting(
+        name="CLIENT_CALLS_PER_MINUTE",
+        read=_whole(0, 100_000_000),
+        meaning="The same for one of the lender's systems.",
+        default="0",
+    ),
+    Setting(
+        name="TOKEN_CACHE_SECONDS",
+        read=_whole(0, 10),
+        meaning="How long a system's token that was revoked may still pass in a process that has just seen it.",
+        default="3",
     ),
     Setting(name="LENDER_TIME_ZONE", read=_zone, meaning="The lender's time zone.", default="Asia/Shanghai"),
     Setting(

@@ -74,12 +74,6 @@ REST_FRAMEWORK: dict[str, Any] = {
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
 
-CALLS_PER_MINUTE: dict[str, int] = {"client": 0, "customer": 600, "phone": 120}
-"""By kind of caller; 0 means no limit. Systems are the lender's own, and a campaign asks the gate as fast as it can."""
-
-CLIENT_TOKEN_CACHE_SECONDS = 3
-"""How long a token that was revoked may still pass in a process that has just seen it."""
-
 SPECTACULAR_SETTINGS: dict[str, Any] = {
     "TITLE": "Recourse",
     "DESCRIPTION": (
