@@ -320,7 +320,7 @@ SETTINGS: tuple[Setting, ...] = (
         name="CUSTOMER_CALLS_PER_MINUTE",
         read=_whole(0, 1_000_000),
         meaning="How often one customer may call in a minute, else 429; 0 means no limit.",
-        default="600",
+        default="1200",
     ),
     Setting(
         name="CLIENT_CALLS_PER_MINUTE",
