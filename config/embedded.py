@@ -213,7 +213,7 @@ class Postgres:
         return ["-o", options, "-l", str(self.log or self.data / "server.log")]
 
     def _create(self) -> None:
-        """Steps: 1. a new directory beside; 2. initdb into it; 3. the final name, so that a half-made one is never used."""
+        """Steps: 1. a new directory; 2. initdb into it; 3. the final name, so that a half-made one is never used."""
         half = self.data.with_name(self.data.name + ".new")
         shutil.rmtree(half, ignore_errors=True)
         user = self.runs_as
@@ -457,10 +457,9 @@ def in_use(home: Home) -> Iterator[None]:
         try:
             yield
         finally:
-            with _locked(home.directory / "starting.lock"):
-                with contextlib.suppress(BlockingIOError):
-                    fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    home.postgres.stop()
-                    home.valkey.stop()
+            with _locked(home.directory / "starting.lock"), contextlib.suppress(BlockingIOError):
+                fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                home.postgres.stop()
+                home.valkey.stop()
     finally:
         os.close(users)

@@ -19,7 +19,7 @@ class Command(BaseCommand):
         "Brings the embedded set-up up to date: migrations, the service role's rights, clients, users, the demo "
         "lender. Repeating it changes nothing."
     )
-    requires_system_checks: list[str] = []  # noqa: RUF012 - as Django types it
+    requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--base-url", default=f"http://localhost:{settings.PORT}", help="what callers are told")

@@ -16,7 +16,7 @@ _END = "<!-- end of settings -->\n"
 
 class Command(BaseCommand):
     help = "Prints the table of settings; --write puts it into docs/operating.md, --check says whether it is there."
-    requires_system_checks: list[str] = []  # noqa: RUF012 - as Django types it
+    requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--write", action="store_true")
