@@ -12,6 +12,8 @@ class Event(models.Model):
     `id` orders the events of one subject: writers hold the subject's row (or its lanes) while they write.
     """
 
+    append_only = True
+
     id = models.BigAutoField(primary_key=True)
     subject_type = models.CharField(max_length=20)
     subject_id = models.UUIDField()
