@@ -19,6 +19,8 @@ IMPORT = 2
 """The database part of one batch of an import at a time."""
 FEED_NUMBER = 3
 """Makes the suppression feed's numbers rise in commit order; taken last in a transaction that writes a hold."""
+PARTITIONS = 5
+"""Makes the permits' partitions, one at a time; the function that does it (0002_guards) names this number."""
 
 
 def idempotency_lock(*, caller: str, key: str) -> int:

@@ -1,0 +1,100 @@
+"""Taking lanes.
+
+Whoever writes a hold, grants a permit, or changes who owns a loan or a phone locks the lanes of all that it touches first,
+and reads holds, caps, permits and owners in the *next* statement, so from a snapshot that is newer than the lock. Read
+committed is relied on: under repeatable read the snapshot would be older than the lock, and nothing would say so.
+
+A lane is found from an external id or a phone's digest, so it is there before the customer is, and it is there still when
+an owner changes: whoever moves a loan or a phone takes the lanes of both sides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from django.db import connection
+
+from config.values.ciphertext import stripe
+from disputes.lanes.models import LANES
+
+BITS = LANES.bit_length() - 1
+
+
+class LanesMissing(RuntimeError):
+    """Fewer lanes were locked than asked: the table is not what the migration made. Nothing may be granted or held."""
+
+
+class NotOutermost(RuntimeError):
+    """A lane was asked for where its lock would not last until the commit, or would not be followed by a newer snapshot."""
+
+
+def lane_of_customer(external_id: str) -> int:
+    """The lane of a customer, by the lender's id: 0 to LANES - 1, the same in every process, version and machine."""
+    return stripe(f"c:{external_id}", bits=BITS)
+
+
+def lane_of_phone(digest: bytes) -> int:
+    """The lane of a phone, by its keyed digest."""
+    return stripe(f"p:{bytes(digest).hex()}", bits=BITS)
+
+
+def lane_of_loan(*, loan: str, customer: str | None) -> int:
+    """The lane of a loan: its customer's. A loan whose customer is not known has one of its own, which whoever first names
+    its customer takes as well."""
+    return stripe(f"l:{loan}", bits=BITS) if customer is None else lane_of_customer(customer)
+
+
+def lane_of_rule(external_id: str) -> int:
+    """The lane of a sending rule, for the holds that pause it."""
+    return stripe(f"r:{external_id}", bits=BITS)
+
+
+def take_lanes(lanes: Iterable[int]) -> None:
+    """Locks the lanes until the commit, waiting for each, in the order of their numbers so that nobody deadlocks.
+
+    Needs the outermost transaction, in read committed: raises NotOutermost. Raises LanesMissing where a row is short.
+    """
+    wanted = sorted(set(lanes))
+    taken = _lock(wanted, "FOR NO KEY UPDATE")
+    if len(taken) != len(wanted):
+        raise LanesMissing(f"{len(wanted)} lanes asked, {len(taken)} locked")
+
+
+def try_lanes(lanes: Iterable[int]) -> set[int]:
+    """Locks those of the lanes that nobody else holds, without waiting, and returns them. Needs what `take_lanes` needs."""
+    return _lock(sorted(set(lanes)), "FOR NO KEY UPDATE SKIP LOCKED")
+
+
+def _lock(wanted: list[int], how: str) -> set[int]:
+    """NO KEY UPDATE: a foreign key to a lane would not wait for it. The level is read with the rows, at no extra call."""
+    if not wanted:
+        return set()
+    check_outermost()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT n, current_setting('transaction_isolation') FROM disputes_lane WHERE n = ANY(%s) ORDER BY n {how}",
+            [wanted],
+        )
+        rows = cursor.fetchall()
+    for _, level in rows:
+        if level != "read committed":
+            raise NotOutermost(f"lanes need read committed, not {level}")
+    return {n for n, _ in rows}
+
+
+def check_outermost() -> None:
+    """Raises NotOutermost where a lane taken now would not last until the commit.
+
+    A row locked inside a savepoint is freed when the savepoint rolls back. The blocks that a test case wraps around a test
+    are not ours.
+    """
+    if not connection.in_atomic_block:
+        raise NotOutermost("a lane outside a transaction is freed with its statement")
+    savepoints = [None, *connection.savepoint_ids]
+    ours = [
+        savepoint
+        for block, savepoint in zip(connection.atomic_blocks, savepoints, strict=False)
+        if not getattr(block, "_from_testcase", False)
+    ]
+    if any(ours[1:]):
+        raise NotOutermost("a lane locked inside a savepoint is freed with it")
