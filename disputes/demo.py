@@ -16,7 +16,13 @@ Line = dict[str, Any]
 ZONE = "Asia/Shanghai"
 INSTALMENT = "1280.50"
 RULES: tuple[Line, ...] = (
-    {"external_id": "overdue-1", "name": "Overdue from the first day", "aim": "overdue", "min_dpd": 1, "owner": "collections"},
+    {
+        "external_id": "overdue-1",
+        "name": "Overdue from the first day",
+        "aim": "overdue",
+        "min_dpd": 1,
+        "owner": "collections",
+    },
     {"external_id": "overdue-7", "name": "Overdue a week", "aim": "overdue", "min_dpd": 7, "owner": "collections"},
     {"external_id": "early-risk", "name": "Early risk score", "aim": "risk", "owner": "risk"},
     {"external_id": "due-soon", "name": "Due in three days", "aim": "pre_due", "owner": "service"},
@@ -26,8 +32,8 @@ RULES: tuple[Line, ...] = (
 class Story:
     """One customer with one loan of six instalments and one message, sent yesterday at 10:00 in the lender's zone.
 
-    `due_in`: days from the message's day to the due date of the third instalment (negative: before it); the two before it
-    were paid on their due dates. `third`: how the third was paid, as (days from the message's day, days until it was
+    `due_in`: days from the message's day to the due date of the third instalment (negative: before it); the two before
+    it were paid on their due dates. `third`: how the third was paid, as (days from the message's day, days until it was
     posted, and the hour of that).
     """
 
@@ -149,7 +155,8 @@ REMIND = "【北方消费金融】您的借款将于近日到期,请按时还款
 
 
 def stories() -> list[Story]:
-    """The cast. Causes: late posting, stale list, grace, arrangement, settled, risk, wrong rule; then three in order."""
+    """The cast. Causes: late posting, stale list, grace, arrangement, settled, risk, wrong rule; then three in
+    order."""
 
     def urge(number: int, name: str, due_in: int, rule: str = "overdue-1", **more: Any) -> Story:
         body = URGE.format(ref=f"R{number}")

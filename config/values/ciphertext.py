@@ -1,8 +1,8 @@
 """Ciphertext and digests of personal data.
 
 A ciphertext is AES-256-GCM: one byte key id, 12 bytes nonce, the rest. It is bound to its place (table, column, row) by
-its associated data, so that a blob moved to another row does not open. A digest is a keyed hash (HMAC-SHA-256, 16 bytes)
-with its key's id in front: 17 bytes that joins and indexes use instead of the value.
+its associated data, so that a blob moved to another row does not open. A digest is a keyed hash (HMAC-SHA-256, 16
+bytes) with its key's id in front: 17 bytes that joins and indexes use instead of the value.
 """
 
 from __future__ import annotations

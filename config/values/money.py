@@ -17,9 +17,9 @@ _TWO_DECIMALS = (
     "SZL THB TJS TMT TOP TRY TTD TWD TZS UAH USD UYU UZS VES WST XCD YER ZAR ZMW ZWG"
 )
 DECIMALS: dict[str, int] = {
-    **{code: 0 for code in _NO_DECIMALS.split()},
-    **{code: 2 for code in _TWO_DECIMALS.split()},
-    **{code: 3 for code in _THREE_DECIMALS.split()},
+    **dict.fromkeys(_NO_DECIMALS.split(), 0),
+    **dict.fromkeys(_TWO_DECIMALS.split(), 2),
+    **dict.fromkeys(_THREE_DECIMALS.split(), 3),
 }
 
 # At most 15 digits before the point and three after it: what numeric(18,3) holds.

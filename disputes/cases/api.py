@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date, timedelta
 from typing import Any, ClassVar
 
 from django.urls import path
@@ -15,7 +16,15 @@ from rest_framework.response import Response
 
 from config.api.callers import Caller
 from config.api.errors import Conflict
-from config.api.fields import AwareDateTimeField, MoneyField, PhoneField, PlainTextField
+from config.api.fields import (
+    AwareDateTimeField,
+    Day,
+    ExternalId,
+    MoneyField,
+    PhoneField,
+    PlainTextField,
+    StrictSerializer,
+)
 from config.api.idempotency import idempotent
 from config.api.pagination import CursorPages
 from config.api.views import ServiceView
@@ -28,13 +37,16 @@ from disputes.check.facts import ClaimedPayment
 from disputes.journal.models import Event
 from disputes.journal.recording import Actor
 
+FURTHEST_ZONE = timedelta(hours=14)
+"""How far a local date may be ahead of UTC."""
 
-class MessageSelectorSerializer(serializers.Serializer[Any]):
+
+class MessageSelectorSerializer(StrictSerializer):
     """Names a message by exactly one of: `id`; `external_id`; `short_ref`; `phone` with `received_at`."""
 
     id = serializers.UUIDField(required=False)
-    external_id = PlainTextField(required=False, max_length=80)
-    short_ref = PlainTextField(required=False, max_length=80)
+    external_id = ExternalId(required=False, max_length=80)
+    short_ref = ExternalId(required=False, max_length=80)
     phone = PhoneField(required=False)
     received_at = AwareDateTimeField(required=False)
     text = PlainTextField(required=False, max_length=2000, allow_blank=True)
@@ -50,27 +62,27 @@ class MessageSelectorSerializer(serializers.Serializer[Any]):
         return attrs
 
 
-class ClaimedPaymentSerializer(serializers.Serializer[Any]):
+class ClaimedPaymentSerializer(StrictSerializer):
     """A payment that the customer says they made."""
 
     amount = MoneyField()
-    paid_on = serializers.DateField()
+    paid_on = Day()
     reference = PlainTextField(required=False, max_length=120, allow_blank=True, default="")
 
-    def validate_paid_on(self, value: Any) -> Any:
-        if value > timezone.now().date() + timezone.timedelta(days=1) or value.year < 1990:
-            raise ValidationError("A payment lies in the past.", "out_of_range")
+    def validate_paid_on(self, value: date) -> date:
+        if value > (timezone.now() + FURTHEST_ZONE).date():
+            raise ValidationError("This day has not come yet.", "in_the_future")
         return value
 
 
-class NewDisputeSerializer(serializers.Serializer[Any]):
+class NewDisputeSerializer(StrictSerializer):
     message = MessageSelectorSerializer()
     ground = serializers.ChoiceField(choices=Ground.choices)
     statement = PlainTextField(required=False, max_length=5000, allow_blank=True, allow_null=True, default=None)
     claimed_payments = ClaimedPaymentSerializer(many=True, required=False, max_length=20)
     language = serializers.ChoiceField(choices=Language.choices, required=False)
     channel = serializers.ChoiceField(choices=Channel.choices, required=False)
-    customer = serializers.RegexField(r"^[!-~]{1,80}$", required=False)
+    customer = ExternalId(required=False, max_length=80)
 
 
 class DeadlinesSerializer(serializers.Serializer[Any]):
@@ -165,7 +177,7 @@ class EventSerializer(serializers.ModelSerializer[Event]):
         return {"type": event.actor_type, "id": event.actor_id}
 
 
-class CommentSerializer(serializers.Serializer[Any]):
+class CommentSerializer(StrictSerializer):
     id = serializers.UUIDField(read_only=True)
     text = PlainTextField(max_length=5000)
     author = serializers.SerializerMethodField()
@@ -225,9 +237,7 @@ class Disputes(DisputeView):
             [render_dispute(dispute=row, caller=request.auth, hold=holds.get(row.pk)) for row in page]
         )
 
-    @extend_schema(
-        operation_id="open_dispute", request=NewDisputeSerializer, responses={201: OpenedDisputeSerializer}
-    )
+    @extend_schema(operation_id="open_dispute", request=NewDisputeSerializer, responses={201: OpenedDisputeSerializer})
     @idempotent(required=True)
     def post(self, request: Request) -> Response:
         """Opens a dispute: from this answer on, nothing that its hold covers goes out but `permits_out`."""
@@ -268,7 +278,9 @@ class Disputes(DisputeView):
         except MessageNotFound:
             raise NotFound() from None
         except NobodyToActFor:
-            raise ValidationError({"customer": ["Say for which customer: the message is not known."]}, "required") from None
+            raise ValidationError(
+                {"customer": ["Say for which customer: the message is not known."]}, "required"
+            ) from None
         except AlreadyOpen as error:
             raise Conflict(
                 f"Dispute {error.dispute.reference} about this message and ground is open already.",
@@ -323,9 +335,7 @@ class DisputeComments(DisputeView):
     def get(self, request: Request, key: str) -> Response:
         """What was written to the dispute, oldest first."""
         pages = CursorPages(ordering="id")
-        page = pages.paginate_queryset(
-            queries.comments_of(found(caller=request.auth, key=key)), request, view=self
-        )
+        page = pages.paginate_queryset(queries.comments_of(found(caller=request.auth, key=key)), request, view=self)
         return pages.get_paginated_response(CommentSerializer(page, many=True).data)
 
     @extend_schema(operation_id="add_dispute_comment", request=CommentSerializer, responses={201: CommentSerializer})

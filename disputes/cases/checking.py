@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import random
+import secrets
 import uuid
 from datetime import datetime
 
@@ -20,6 +20,7 @@ from disputes.holds.placing import number_changes
 from disputes.holds.policies import pack_in_force
 from disputes.journal.recording import SERVICE
 from disputes.outbox import queue
+from disputes.policy.packs import Pack
 from disputes.records import queries as records
 
 log = structlog.get_logger(__name__)
@@ -78,17 +79,18 @@ def run_check(*, dispute_id: uuid.UUID, now: datetime) -> Check | None:
     raise RecordsKeptChanging(str(dispute_id))
 
 
-def _may_close(pack: object) -> bool:
-    """Whether `customer_right` closes by itself: where the policy says so, but for the random sample that agents see."""
-    return bool(pack.auto_close_customer_right) and random.random() >= settings.REVIEW_SAMPLE
+def _may_close(pack: Pack) -> bool:
+    """Whether `customer_right` closes by itself: where the policy says so, but for the random sample that agents
+    see."""
+    return pack.auto_close_customer_right and secrets.randbelow(10_000) >= settings.REVIEW_SAMPLE * 10_000
 
 
 def record_check(*, check: Check, judgement: Judgement, loan: str, auto: bool, now: datetime) -> bool:
     """Writes a check and what follows from it, in one transaction that it opens. False: the loan's records moved on.
 
-    1. where the dispute will close: its holds' lanes, first in the order of locks; 2. the loan's row: another revision than
-    the check read → nothing is written; 3. the dispute's row: closed meanwhile → nothing to do; 4. check, status, events,
-    topic; 5. the feed's numbers, last.
+    1. where the dispute will close: its holds' lanes, first in the order of locks; 2. the loan's row: another revision
+    than the check read → nothing is written; 3. the dispute's row: closed meanwhile → nothing to do; 4. check, status,
+    events, topic; 5. the feed's numbers, last.
     """
     closes = auto and judgement.verdict == "customer_right"
     with transaction.atomic(durable=True):

@@ -46,7 +46,8 @@ class Selector:
         }
 
     def key(self) -> str:
-        """A digest of the description, the same for the same words: what makes two disputes one while nothing is found."""
+        """A digest of the description, the same for the same words: what makes two disputes one while nothing is
+        found."""
         text = "\0".join(f"{name}={value}" for name, value in sorted(self.described().items()) if value)
         return f"?{digest(keyring(), 'selector', text).hex()}"
 
@@ -63,8 +64,8 @@ class Selector:
 def find_message(*, selector: Selector, customer: str | None, phone: bytes | None) -> Message | None:
     """The message, where it is known and the person's own; None otherwise.
 
-    `customer` None and `phone` None: a system that acts for whoever the message went to. Raises MessageNotFound where the
-    message was named by its id, which only a caller who has seen the message can know.
+    `customer` None and `phone` None: a system that acts for whoever the message went to. Raises MessageNotFound where
+    the message was named by its id, which only a caller who has seen the message can know.
     """
     for message in _candidates(selector):
         if is_own(message=message, customer=customer, phone=phone):
@@ -81,8 +82,7 @@ def is_own(*, message: Message, customer: str | None, phone: bytes | None) -> bo
     if phone is not None and message.phone_digest == phone:
         return True
     return customer is not None and (
-        owns(customer=customer, message=message)
-        or customer in records.customers_of_phone(digest=message.phone_digest)
+        owns(customer=customer, message=message) or customer in records.customers_of_phone(digest=message.phone_digest)
     )
 
 
@@ -97,7 +97,9 @@ def _candidates(selector: Selector) -> list[Message]:
     if selector.external_id is not None:
         return list(Message.objects.filter(external_id=selector.external_id, sent_at__isnull=False))
     if selector.short_ref is not None:
-        return list(Message.objects.filter(short_ref=selector.short_ref, sent_at__isnull=False).order_by("-sent_at")[:20])
+        return list(
+            Message.objects.filter(short_ref=selector.short_ref, sent_at__isnull=False).order_by("-sent_at")[:20]
+        )
     if selector.phone is None or selector.received_at is None:
         return []
     near = Message.objects.filter(

@@ -22,8 +22,8 @@ from disputes.records.models import Message
 def join_message(*, dispute_id: uuid.UUID, now: datetime) -> bool:
     """Looks for the message of a dispute that has none, and joins the two. Opens its transaction; may be called again.
 
-    True where the dispute has its message now (joined here or before), or was merged. A message that belongs to somebody
-    else stays unknown: the answer to its stranger is the same as for one that nobody has.
+    True where the dispute has its message now (joined here or before), or was merged. A message that belongs to
+    somebody else stays unknown: the answer to its stranger is the same as for one that nobody has.
     """
     dispute = Dispute.objects.get(pk=dispute_id)
     if dispute.message_id is not None or dispute.status == Status.CLOSED:
@@ -42,7 +42,8 @@ def join_message(*, dispute_id: uuid.UUID, now: datetime) -> bool:
 
 
 def _join(*, dispute_id: uuid.UUID, message: Message, now: datetime) -> None:
-    """1. lanes, and the hold widened to what the ground covers; 2. the dispute's row; 3. event and topic; 4. numbers."""
+    """1. lanes, and the hold widened to what the ground covers; 2. the dispute's row; 3. event and topic; 4.
+    numbers."""
     with transaction.atomic(durable=True):
         dispute = Dispute.objects.get(pk=dispute_id)
         _, covers = scope_of_dispute(

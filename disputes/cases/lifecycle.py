@@ -71,7 +71,8 @@ def close(*, dispute: Dispute, outcome: str, actor: Actor, now: datetime, by_per
 def withdraw(*, dispute_id: uuid.UUID, actor: Actor, now: datetime) -> Dispute:
     """The customer takes the dispute back; its hold ends at once. Needs the outermost transaction.
 
-    1. lanes and release of its holds; 2. the dispute's row and status (WrongState rolls the release back); 3. the feed's
+    1. lanes and release of its holds; 2. the dispute's row and status (WrongState rolls the release back); 3. the
+       feed's
     numbers, last.
     """
     for hold in holds_of_dispute(dispute_id):
@@ -90,9 +91,7 @@ def add_comment(*, dispute_id: uuid.UUID, text: str, actor: Actor, now: datetime
     dispute = lock_dispute(dispute_id)
     if dispute.status == Status.CLOSED:
         raise WrongState(status=dispute.status, act="commented on")
-    comment = Comment.objects.create(
-        dispute=dispute, author_type=actor.type, author_id=actor.id, text=text, at=now
-    )
+    comment = Comment.objects.create(dispute=dispute, author_type=actor.type, author_id=actor.id, text=text, at=now)
     note(dispute=dispute, kind="comment.added", actor=actor, at=now, data={"comment": str(comment.pk)})
     if dispute.status == Status.WAITING_CUSTOMER and actor.type != "user":
         move(dispute=dispute, to=Status.IN_REVIEW, act="returned to review")
@@ -107,19 +106,24 @@ def note_outcome_seen(*, dispute_id: uuid.UUID, now: datetime) -> None:
     One conditional UPDATE, so that of many readers at once the first alone writes the topic that ends the hold.
     """
     with transaction.atomic():
-        seen = Dispute.objects.filter(
-            pk=dispute_id, status=Status.CLOSED, outcome_delivered_at__isnull=True
-        ).update(outcome_delivered_at=now)
+        seen = Dispute.objects.filter(pk=dispute_id, status=Status.CLOSED, outcome_delivered_at__isnull=True).update(
+            outcome_delivered_at=now
+        )
         if seen:
             record_event(
-                subject_type="dispute", subject_id=dispute_id, kind="outcome.delivered", actor=SERVICE, at=now,
+                subject_type="dispute",
+                subject_id=dispute_id,
+                kind="outcome.delivered",
+                actor=SERVICE,
+                at=now,
                 data={"by": "read"},
             )
             queue.put(topic="outcome.delivered", key=str(dispute_id), payload={"dispute": str(dispute_id)})
 
 
 def release_after_delivery(*, dispute_id: uuid.UUID, now: datetime) -> None:
-    """Ends the holds of a closed dispute whose outcome has been delivered. Opens its transaction; may be called again."""
+    """Ends the holds of a closed dispute whose outcome has been delivered. Opens its transaction; may be called
+    again."""
     with transaction.atomic(durable=True):
         for hold in holds_of_dispute(dispute_id):
             release_hold(hold=hold, actor=SERVICE, reason="outcome_delivered", now=now)
@@ -131,6 +135,7 @@ def release_after_delivery(*, dispute_id: uuid.UUID, now: datetime) -> None:
 
 
 def await_delivery(*, dispute_id: uuid.UUID, now: datetime) -> None:
-    """Says on the dispute's holds that they wait for the outcome's delivery. Needs a transaction, before the row's lock."""
+    """Says on the dispute's holds that they wait for the outcome's delivery. Needs a transaction, before the row's
+    lock."""
     for hold in holds_of_dispute(dispute_id):
         change_reason(hold=hold, reason="outcome_not_delivered", now=now)

@@ -60,9 +60,10 @@ if tuple(Ground.values) != GROUNDS:
 class Dispute(models.Model):
     """Somebody's word that a collection message should not have been sent.
 
-    `person` is who opened it (``c:<customer>`` or ``p:<phone digest>``), `message_key` what it is about: the message's id,
-    or a digest of how it was described while nobody can find it. `selector` keeps that description. `owns_loan`: the customer
-    was the loan's when the message was found, so that the debt may be spoken of. Only `disputes.cases` writes `status`.
+    `person` is who opened it (``c:<customer>`` or ``p:<phone digest>``), `message_key` what it is about: the message's
+    id, or a digest of how it was described while nobody can find it. `selector` keeps that description. `owns_loan`:
+    the customer was the loan's when the message was found, so that the debt may be spoken of. Only `disputes.cases`
+    writes `status`.
     """
 
     id = IdField()

@@ -48,4 +48,3 @@ def events_of(dispute: Dispute) -> QuerySet[Event]:
 def comments_of(dispute: Dispute) -> QuerySet[Comment]:
     """What was written to a dispute, oldest first."""
     return Comment.objects.filter(dispute=dispute).order_by("id")
-

@@ -64,8 +64,8 @@ def reveals_debt(*, dispute: Dispute, caller: Caller) -> bool:
 def render_check(*, dispute: Dispute, check: Check | None, caller: Caller) -> dict[str, Any] | None:
     """The check as the caller may see it; None before the first, or where nothing of it may be shown yet.
 
-    To a customer, what speaks against them is shown only after a person has decided; until then the verdict is shown where
-    it is theirs, with the findings that speak for them.
+    To a customer, what speaks against them is shown only after a person has decided; until then the verdict is shown
+    where it is theirs, with the findings that speak for them.
     """
     if check is None:
         return None
@@ -101,7 +101,8 @@ def _render_finding(finding: Mapping[str, Any], language: str) -> dict[str, Any]
 
 
 def _render_message(message: Message | None, *, reveal: bool) -> dict[str, Any] | None:
-    """The message; its text and what it claims only where the debt may be spoken of. The phone is masked for everybody."""
+    """The message; its text and what it claims only where the debt may be spoken of. The phone is masked for
+    everybody."""
     if message is None:
         return None
     number = number_of_message(message)

@@ -1,4 +1,5 @@
-"""What an open dispute waits to hear of from the import: its loan's records, or a message that nobody could find yet."""
+"""What an open dispute waits to hear of from the import: its loan's records, or a message that nobody could find
+yet."""
 
 from __future__ import annotations
 

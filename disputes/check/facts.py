@@ -1,8 +1,8 @@
 """What the check is told: versions of records, as frozen values.
 
-A version is one line that the lender's systems sent. `posted_at` is when their records first showed it (`ALWAYS` where it
-was always known), `effective_at` since when it is true (None: to be derived, see `account`), `version` their number (-1:
-none), `content` the digest that breaks ties. All times are aware; all amounts are Decimal in the loan's currency.
+A version is one line that the lender's systems sent. `posted_at` is when their records first showed it (`ALWAYS` where
+it was always known), `effective_at` since when it is true (None: to be derived, see `account`), `version` their number
+(-1: none), `content` the digest that breaks ties. All times are aware; all amounts are Decimal in the loan's currency.
 """
 
 from __future__ import annotations
@@ -57,7 +57,8 @@ class LoanVersion(Version):
     grace_days: int = 0
     tolerance: Decimal = Decimal(0)
     allocation: tuple[str, ...] = ()
-    """Order inside an instalment, of ``principal interest fees penalties``; empty: penalties, fees, interest, principal."""
+    """Order inside an instalment, of ``principal interest fees penalties``; empty: penalties, fees, interest,
+    principal."""
     settled_on: date | None = None
     written_off_on: date | None = None
     pauses: tuple[Period, ...] = ()
@@ -81,7 +82,8 @@ class RepaymentVersion(Version):
     loan: str
     amount: Decimal
     paid_at: datetime
-    """The value date. A line that named only a date was turned into the start of that day in the loan's zone on reading."""
+    """The value date. A line that named only a date was turned into the start of that day in the loan's zone on
+    reading."""
     method: str = ""
     reference: str = ""
 
@@ -112,7 +114,8 @@ class VoidVersion(Version):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Watermark:
-    """A feed (``repayments`` ``schedule`` ``messages``) is complete up to `complete_until`, as known from `posted_at` on."""
+    """A feed (``repayments`` ``schedule`` ``messages``) is complete up to `complete_until`, as known from `posted_at`
+    on."""
 
     feed: str
     complete_until: datetime
@@ -206,4 +209,3 @@ GROUNDS = (
 )
 ACCOUNT_GROUNDS = frozenset({"not_overdue", "already_paid", "wrong_amount", "no_longer_owed"})
 CATEGORIES = ("reminder", "urge", "warning", "statutory", "service", "survey")
-

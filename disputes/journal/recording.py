@@ -13,7 +13,8 @@ from disputes.journal.models import Event
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Actor:
-    """Who acts: ``customer`` (id: external id), ``client`` (a system's client id), ``phone``, ``user`` or ``service``."""
+    """Who acts: ``customer`` (id: external id), ``client`` (a system's client id), ``phone``, ``user`` or
+    ``service``."""
 
     type: str
     id: str = ""
@@ -31,7 +32,8 @@ def record_event(
     at: datetime,
     data: Mapping[str, Any] | None = None,
 ) -> Event:
-    """Writes one event. Needs the transaction of what it tells of. `data` holds no personal data: ids, codes, instants."""
+    """Writes one event. Needs the transaction of what it tells of. `data` holds no personal data: ids, codes,
+    instants."""
     return Event.objects.create(
         subject_type=subject_type,
         subject_id=subject_id,

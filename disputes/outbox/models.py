@@ -11,8 +11,8 @@ from django.db.models.functions import Now
 class OutboxTopic(models.Model):
     """One topic, written in the transaction that causes it.
 
-    `done_by` lists the functions that have finished with it, so that a failing one does not repeat the others. `due_at` is
-    when the sweeper sends it again, `claimed_until` keeps a second worker off while one is at it.
+    `done_by` lists the functions that have finished with it, so that a failing one does not repeat the others.
+    `due_at` is when the sweeper sends it again, `claimed_until` keeps a second worker off while one is at it.
     """
 
     id = models.BigAutoField(primary_key=True)

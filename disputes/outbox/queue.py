@@ -72,8 +72,8 @@ def send(ids: Iterable[int]) -> int:
 def deliver(*, topic_id: int, subscribers: Mapping[str, Sequence[tuple[str, Subscriber]]]) -> bool:
     """Calls the functions that hear a topic, each in a transaction of its own that it opens. True where all are done.
 
-    1. The row is claimed by one conditional UPDATE that pushes `due_at`, so that a second worker with the same task finds
-       nothing to do; a worker that dies leaves the row to the sweeper.
+    1. The row is claimed by one conditional UPDATE that pushes `due_at`, so that a second worker with the same task
+       finds nothing to do; a worker that dies leaves the row to the sweeper.
     2. Each function not in `done_by` is called and then noted.
     3. A failure is noted, the row pushed ahead, and the error raised again.
     """

@@ -1,0 +1,280 @@
+"""Opening a dispute over HTTP."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+
+from disputes.cases.models import Dispute
+from disputes.holds.models import Hold, HoldCover
+from disputes.journal.models import Event
+from disputes.outbox.models import OutboxTopic
+from tests.callers import Api, customer, system
+from tests.lender import customer_line, in_arrears, loan_lines, message_line, send_records
+
+pytestmark = pytest.mark.django_db
+
+DISPUTES = "/api/v1/disputes"
+
+
+def dispute(api: Api, message: dict | None = None, *, ground: str = "already_paid", key: str | None = None, **more):
+    body = {"message": message or {"external_id": "M1"}, "ground": ground, **more}
+    return api.post(DISPUTES, body, Idempotency_Key=key or str(uuid.uuid4()))
+
+
+@pytest.fixture
+def lender():
+    send_records(*in_arrears())
+
+
+def message_id(api: Api) -> str:
+    return api.get("/api/v1/messages").json()["results"][0]["id"]
+
+
+@pytest.mark.usefixtures("lender")
+class TestAnOpenedDispute:
+    def test_is_answered_with_all_that_the_contract_names(self):
+        answer = dispute(customer("C1"), statement="我已经还款了。", language="zh-hans")
+        assert answer.status_code == 201, answer.content
+        body = answer.json()
+        assert set(body) == {
+            *("id", "reference", "status", "outcome", "ground", "message", "statement", "claimed_payments"),
+            *("language", "channel", "opened_at", "deadlines", "hold", "permits_out", "check", "evidence", "closed_at"),
+        }
+        assert body["status"] == "checking"
+        assert body["outcome"] is None
+        assert body["statement"] == "我已经还款了。"
+        assert body["channel"] == "app"
+        assert body["permits_out"] == []
+        assert body["hold"]["released_at"] is None
+        assert answer["Location"] == f"/api/v1/disputes/{body['id']}"
+
+    def test_stands_together_with_hold_event_and_topic(self):
+        body = dispute(customer("C1")).json()
+        assert Hold.objects.get().dispute == uuid.UUID(body["id"])
+        assert [cover.key for cover in HoldCover.objects.all()] == ["l:L1"]
+        assert "dispute.opened" in Event.objects.filter(subject_id=body["id"]).values_list("kind", flat=True)
+        assert OutboxTopic.objects.filter(topic="dispute.opened", key=body["id"], done_at__isnull=True).exists()
+
+    def test_keeps_no_word_of_the_customer_in_the_clear(self):
+        dispute(customer("C1"), statement="sealed words", claimed_payments=[payment()])
+        from django.db import connection
+
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT d::text FROM disputes_dispute d")
+            assert "sealed words" not in cursor.fetchone()[0]
+        assert Dispute.objects.get().statement == "sealed words"
+
+    def test_is_found_by_id_and_by_reference_as_a_person_types_it(self):
+        api = customer("C1")
+        body = dispute(api).json()
+        typed = body["reference"].lower().replace("-", " ").replace("0", "o").replace("1", "l")
+        for key in (body["id"], body["reference"], typed):
+            assert api.get(f"{DISPUTES}/{key}").json()["id"] == body["id"]
+
+    def test_stands_on_the_policys_calendar_terms(self):
+        body = dispute(customer("C1")).json()
+        assert body["deadlines"]["acknowledge_by"] <= body["deadlines"]["first_answer_by"]
+        assert body["deadlines"]["first_answer_by"] <= body["deadlines"]["decide_by"]
+
+
+def payment(**more):
+    return {"amount": {"amount": "100.00", "currency": "CNY"}, "paid_on": "2026-02-01", "reference": "B-1"} | more
+
+
+@pytest.mark.usefixtures("lender")
+class TestTheSecond:
+    def test_on_the_same_message_and_ground_is_409_with_the_firsts_address(self):
+        api = customer("C1")
+        first = dispute(api).json()
+        second = dispute(api)
+        assert second.status_code == 409
+        assert second["Location"] == f"/api/v1/disputes/{first['id']}"
+        assert first["reference"] in second.json()["errors"][0]["detail"]
+
+    def test_on_another_ground_is_taken(self):
+        api = customer("C1")
+        dispute(api)
+        assert dispute(api, ground="too_frequent").status_code == 201
+
+    def test_after_the_first_was_withdrawn_is_taken(self):
+        api = customer("C1")
+        first = dispute(api).json()
+        api.post(f"{DISPUTES}/{first['id']}/withdraw")
+        assert dispute(api).status_code == 201
+
+    def test_about_a_message_that_nobody_can_find_is_409_as_well(self):
+        api = customer("C1")
+        assert dispute(api, {"external_id": "unheard-of"}).status_code == 201
+        assert dispute(api, {"external_id": "unheard-of"}).status_code == 409
+        assert dispute(api, {"external_id": "another"}).status_code == 201
+
+
+@pytest.mark.usefixtures("lender")
+class TestTheMessage:
+    def test_is_named_by_id_external_id_short_ref_or_phone_and_instant(self):
+        api = customer("C1")
+        forms = [
+            {"id": message_id(api)},
+            {"external_id": "M1"},
+            {"short_ref": "S-M1"},
+            {"phone": "138 1234 0001", "received_at": "2026-02-03T10:01:00+08:00"},
+        ]
+        for form in forms:
+            body = dispute(api, form).json()
+            assert body["message"]["external_id"] == "M1", form
+            api.post(f"{DISPUTES}/{body['id']}/withdraw")
+
+    def test_with_an_unknown_id_is_404(self):
+        assert dispute(customer("C1"), {"id": str(uuid.uuid4())}).status_code == 404
+
+    def test_of_somebody_else_by_id_is_404(self):
+        assert dispute(customer("C2"), {"id": message_id(customer("C1"))}).status_code == 404
+        assert not Hold.objects.exists()
+
+    def test_of_somebody_else_by_other_forms_opens_as_if_nobody_had_it(self):
+        mine = dispute(customer("C2"), {"external_id": "M1"}).json()
+        unknown = dispute(customer("C2"), {"external_id": "unheard-of"}).json()
+        assert mine["message"] is None
+        assert unknown["message"] is None
+        assert {cover.key for cover in HoldCover.objects.all()} == {"c:C2"}
+
+    def test_that_nobody_can_find_holds_the_phone_named(self):
+        body = dispute(customer("C1"), {"phone": "+8613899990000", "received_at": "2026-02-03T10:01:00+08:00"}).json()
+        assert body["message"] is None
+        assert body["hold"]["scope"] == "phone"
+
+    def test_must_be_named_in_one_way(self):
+        api = customer("C1")
+        for form in ({}, {"external_id": "M1", "short_ref": "S"}, {"phone": "+8613812340001"}, {"id": "x"}):
+            answer = dispute(api, form)
+            assert answer.status_code == 400, form
+            assert answer.json()["errors"][0]["attr"].startswith("message")
+
+
+@pytest.mark.usefixtures("lender")
+class TestASystem:
+    def test_acts_for_the_customer_it_names(self):
+        body = dispute(system("disputes:write"), customer="C1", channel="phone").json()
+        assert body["customer"] == "C1"
+        assert body["channel"] == "phone"
+        assert customer("C1").get(f"{DISPUTES}/{body['id']}").status_code == 200
+
+    def test_that_names_nobody_acts_for_the_owner_of_the_messages_loan(self):
+        assert dispute(system("disputes:write")).json()["customer"] == "C1"
+
+    def test_that_names_nobody_for_an_unknown_message_is_told_so(self):
+        answer = dispute(system("disputes:write"), {"external_id": "unheard-of"})
+        assert answer.status_code == 400
+        assert answer.json()["errors"][0]["attr"] == "customer"
+
+    def test_alone_may_name_a_customer(self):
+        answer = dispute(customer("C1"), customer="C2")
+        assert answer.status_code == 400
+        assert answer.json()["errors"][0]["attr"] == "customer"
+
+
+@pytest.mark.usefixtures("lender")
+class TestABadBody:
+    @pytest.mark.parametrize(
+        ("more", "attr"),
+        [
+            ({"ground": "because"}, "ground"),
+            ({"statement": "x" * 5001}, "statement"),
+            ({"statement": 7}, "statement"),
+            ({"language": "fr"}, "language"),
+            ({"channel": "pigeon"}, "channel"),
+            ({"claimed_payments": [payment(paid_on="2026-02-30")]}, "claimed_payments.0.paid_on"),
+            ({"claimed_payments": [payment(paid_on="2999-01-01")]}, "claimed_payments.0.paid_on"),
+            ({"claimed_payments": [payment(amount={"amount": 100.0, "currency": "CNY"})]}, "claimed_payments.0.amount"),
+            ({"claimed_payments": [payment(amount={"amount": "1.001", "currency": "CNY"})]}, "claimed_payments.0.amount"),
+            ({"claimed_payments": [payment(amount={"amount": "1", "currency": "XXX"})]}, "claimed_payments.0.amount"),
+            ({"claimed_payments": [payment(amount={"amount": "-1", "currency": "CNY"})]}, "claimed_payments.0.amount"),
+            ({"surprise": 1}, "surprise"),
+        ],
+    )
+    def test_names_its_field_and_leaves_nothing(self, more, attr):
+        answer = dispute(customer("C1"), **more)
+        assert answer.status_code == 400
+        assert answer.json()["type"] == "validation_error"
+        assert answer.json()["errors"][0]["attr"].startswith(attr)
+        assert not Dispute.objects.exists()
+        assert not Hold.objects.exists()
+
+    def test_without_an_idempotency_key_is_refused(self):
+        answer = customer("C1").post(DISPUTES, {"message": {"external_id": "M1"}, "ground": "other"})
+        assert answer.status_code == 400
+        assert answer.json()["errors"][0]["attr"] == "Idempotency-Key"
+
+
+@pytest.mark.usefixtures("lender")
+class TestWhatTheGroundCovers:
+    @pytest.mark.parametrize(
+        ("ground", "scope", "kinds"),
+        [
+            ("not_overdue", "loan", "l"),
+            ("already_paid", "loan", "l"),
+            ("wrong_amount", "loan", "l"),
+            ("no_longer_owed", "loan", "l"),
+            ("identity_theft", "loan_and_phone", "lp"),
+            ("not_my_debt", "phone", "p"),
+            ("third_party_contacted", "phone", "p"),
+            ("too_frequent", "customer", "cp"),
+            ("outside_hours", "customer", "cp"),
+            ("agent_conduct", "customer", "cp"),
+            ("other", "customer", "cp"),
+        ],
+    )
+    def test_is_held(self, ground, scope, kinds):
+        body = dispute(customer("C1"), ground=ground).json()
+        assert body["hold"]["scope"] == scope
+        assert "".join(sorted({cover.key[0] for cover in HoldCover.objects.all()})) == kinds
+
+
+@pytest.mark.usefixtures("lender")
+class TestSomebodyWhoSaysThatTheDebtIsNotTheirs:
+    def test_learns_nothing_of_it(self):
+        send_records(customer_line("C2", phone="+8613812340002"), message_line("M9", phone="+8613812340002"))
+        api = customer("C2")
+        body = dispute(api, {"external_id": "M9"}, ground="not_my_debt")
+        assert body.status_code == 201
+        assert body.json()["message"]["sent_at"]
+        for text in (body.content, api.get(f"{DISPUTES}/{body.json()['id']}").content):
+            assert b"L1" not in text
+            assert b"C1" not in text
+            assert b"100.00" not in text
+
+
+@pytest.mark.usefixtures("lender")
+class TestTheList:
+    def test_shows_a_customer_their_own_alone(self):
+        dispute(customer("C1"))
+        dispute(customer("C2"), {"external_id": "unheard-of"})
+        assert len(customer("C1").get(DISPUTES).json()["results"]) == 1
+        assert len(system("disputes:read").get(DISPUTES).json()["results"]) == 2
+
+    def test_is_filtered_and_paged_newest_first(self):
+        send_records(*loan_lines("L2"), message_line("M2", loan="L2"))
+        api = customer("C1")
+        first, second = dispute(api).json(), dispute(api, {"external_id": "M2"}, ground="not_overdue").json()
+        assert [row["id"] for row in api.get(DISPUTES).json()["results"]] == [second["id"], first["id"]]
+        for query, wanted in {
+            "ground=not_overdue": [second],
+            "loan=L1": [first],
+            "status=closed": [],
+            "status=checking": [second, first],
+            f"opened_after={first['opened_at']}": [second],
+            "cause=stale_records": [],
+        }.items():
+            rows = api.get(f"{DISPUTES}?{query}").json()["results"]
+            assert [row["id"] for row in rows] == [row["id"] for row in wanted], query
+        page = api.get(f"{DISPUTES}?limit=1").json()
+        assert [row["id"] for row in page["results"]] == [second["id"]]
+        assert [row["id"] for row in api.get(page["next"]).json()["results"]] == [first["id"]]
+
+    @pytest.mark.parametrize("query", ["status=odd", "ground=x", "opened_after=yesterday", "limit=0", "cursor=zz"])
+    def test_refuses_a_bad_query_by_name(self, query):
+        answer = customer("C1").get(f"{DISPUTES}?{query}")
+        assert answer.status_code == 400
+        assert answer.json()["errors"][0]["attr"] == query.split("=")[0]
