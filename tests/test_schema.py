@@ -40,6 +40,26 @@ def test_the_schema_is_made_without_a_warning() -> None:
     assert errors.getvalue() == ""
 
 
+@pytest.mark.parametrize(
+    ("query", "accept", "content_type"),
+    [
+        ("", "*/*", "application/json"),
+        ("", "text/html", "application/json"),
+        ("?format=json", "*/*", "application/json"),
+        ("?format=yaml", "*/*", "application/yaml"),
+        ("?format=nonsense", "*/*", "application/json"),
+        ("", "application/yaml", "application/yaml"),
+        ("", "application/vnd.oai.openapi+json", "application/vnd.oai.openapi+json"),
+    ],
+)
+def test_the_schema_is_json_or_yaml(client: Client, query: str, accept: str, content_type: str) -> None:
+    answer = client.get(f"/api/schema/{query}", headers={"Accept": accept})
+    assert answer.status_code == 200
+    assert answer["Content-Type"].partition(";")[0] == content_type
+    if content_type.endswith("json"):
+        assert answer.json()["openapi"].startswith("3.")
+
+
 def test_the_schema_and_the_docs_are_open_and_ask_nothing_of_the_internet(client: Client) -> None:
     schema = client.get("/api/schema/")
     docs = client.get("/api/docs/")
@@ -65,7 +85,7 @@ def kept_connection() -> Iterator[None]:
 
 def operations(mode: GenerationMode) -> Iterator[tuple[str, Any]]:
     """Each operation's label with a strategy for requests to it."""
-    schema = schemathesis.openapi.from_wsgi("/api/schema/?format=json", get_wsgi_application())
+    schema = schemathesis.openapi.from_wsgi("/api/schema/", get_wsgi_application())
     for found in schema.get_all_operations():
         operation = found.ok()
         yield operation.label, operation.as_strategy(generation_mode=mode)

@@ -10,8 +10,8 @@ APPLICATION_MODEL = "api.Client"
 """OAUTH2_PROVIDER_APPLICATION_MODEL."""
 
 MAX_BODY = 8 * 1024 * 1024
-"""DATA_UPLOAD_MAX_MEMORY_SIZE, in bytes: what a call may send that is read at once, such as 10,000 items for the gate; a
-streamed import is not."""
+"""DATA_UPLOAD_MAX_MEMORY_SIZE, in bytes: what a call may send that is read at once, such as 10,000 items for the gate;
+a streamed import is not."""
 
 REQUEST_ID_MIDDLEWARE = "config.api.middleware.RequestIdMiddleware"
 """Comes first, so that every answer has its id."""
