@@ -123,6 +123,6 @@ def _value(kind: Any, raw: Any) -> Any:
         return Decimal(raw)
     if kind is bytes:
         return bytes.fromhex(raw)
-    if kind is int and isinstance(raw, bool) or not isinstance(raw, kind):
+    if (kind is int and isinstance(raw, bool)) or not isinstance(raw, kind):
         raise UnreadableInput(f"{raw!r} is no {kind.__name__}")
     return raw

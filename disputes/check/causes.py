@@ -98,9 +98,7 @@ def automation_rule(matter: Matter) -> Holding | None:
 def presses_before_due(matter: Matter) -> bool:
     """An urge or a warning from a rule whose aim is before the due date, where there were no arrears as it was."""
     return (
-        matter.message.category in PRESUPPOSING
-        and matter.aim == "pre_due"
-        and matter.was.standing.days_past_due == 0
+        matter.message.category in PRESUPPOSING and matter.aim == "pre_due" and matter.was.standing.days_past_due == 0
     )
 
 

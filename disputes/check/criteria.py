@@ -65,7 +65,9 @@ def records_missing(matter: Matter) -> Finding | None:
     """The records do not hold the account, or not its schedule."""
     if matter.tells:
         return None
-    return Finding(name="records_missing", speaks_for=NOBODY, facts={"loan": matter.message.loan}, text="records_missing")
+    return Finding(
+        name="records_missing", speaks_for=NOBODY, facts={"loan": matter.message.loan}, text="records_missing"
+    )
 
 
 def settled(matter: Matter) -> Finding | None:
@@ -372,7 +374,9 @@ def records_stale(matter: Matter) -> Finding | None:
     if not matter.tells or not matter.behind:
         return None
     facts = {"feeds": list(matter.behind), "max_lag_hours": matter.pack.records.max_lag_hours}
-    return Finding(name="records_stale", speaks_for=NOBODY, facts=facts, text="records_stale", params={"day": _day(matter)})
+    return Finding(
+        name="records_stale", speaks_for=NOBODY, facts=facts, text="records_stale", params={"day": _day(matter)}
+    )
 
 
 CRITERIA: tuple[Callable[[Matter], Finding | None], ...] = (
@@ -399,6 +403,8 @@ CRITERIA: tuple[Callable[[Matter], Finding | None], ...] = (
 )
 
 
-def findings_of(matter: Matter, criteria: Iterable[Callable[[Matter], Finding | None]] = CRITERIA) -> tuple[Finding, ...]:
+def findings_of(
+    matter: Matter, criteria: Iterable[Callable[[Matter], Finding | None]] = CRITERIA
+) -> tuple[Finding, ...]:
     """What every criterion found, in their order."""
     return tuple(found for criterion in criteria if (found := criterion(matter)) is not None)

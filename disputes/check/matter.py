@@ -6,7 +6,15 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-from disputes.check.facts import ALWAYS, Claim, CollectionMessage, History, InstalmentVersion, Position, SendingRuleVersion
+from disputes.check.facts import (
+    ALWAYS,
+    Claim,
+    CollectionMessage,
+    History,
+    InstalmentVersion,
+    Position,
+    SendingRuleVersion,
+)
 from disputes.check.standing import ZERO, Standing, position_of_view, standing
 from disputes.check.versions import StandingRepayment, View, known, sending_rule_of, view_of, voided
 from disputes.policy.packs import Pack
@@ -161,7 +169,9 @@ def _reminded(listed: Clock, rule: SendingRuleVersion | None) -> str | None:
     The first with something left; of a rule whose aim is before the due date, of those not yet past due, where one is.
     """
     open_ones = [
-        one for one in listed.view.instalments if left_of(listed.view.instalments, listed.position, one.external_id) > ZERO
+        one
+        for one in listed.view.instalments
+        if left_of(listed.view.instalments, listed.position, one.external_id) > ZERO
     ]
     if listed.standing.settled or not open_ones:
         return None

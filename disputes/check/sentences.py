@@ -123,7 +123,7 @@ SENTENCES: Mapping[str, Mapping[str, str]] = {
     },
 }
 
-_MONTHS = "January February March April May June July August September October November December".split()
+_MONTHS = ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"]
 
 
 def sentence_of(finding: Mapping[str, Any], *, language: str) -> str:

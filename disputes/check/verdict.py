@@ -45,7 +45,9 @@ def decide(
     named = (answering or list(holding))[:1]
     cause = named[0][0].name if named else None
     detail = named[0][1].detail if named else None
-    return Verdict(verdict=_weigh(ground, answering, holding, tells, fresh, claims_something), cause=cause, detail=detail)
+    return Verdict(
+        verdict=_weigh(ground, answering, holding, tells, fresh, claims_something), cause=cause, detail=detail
+    )
 
 
 def _weigh(

@@ -157,9 +157,7 @@ def _repayments(
     return tuple(rows)
 
 
-def _reversals(
-    reversals: Iterable[ReversalVersion], known_at: datetime | None, dead: Voided
-) -> dict[str, datetime]:
+def _reversals(reversals: Iterable[ReversalVersion], known_at: datetime | None, dead: Voided) -> dict[str, datetime]:
     """By repayment: when it was undone. Of several reversals the earliest counts."""
     undone: dict[str, datetime] = {}
     for external_id, versions in group(reversals).items():

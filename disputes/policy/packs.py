@@ -182,4 +182,3 @@ def load_packs(directory: Path) -> Packs:
 
 SHIPPED = Path(__file__).parent / "packs"
 """The packs that come with the service."""
-

@@ -85,7 +85,9 @@ def _check_order(file: str, layers: tuple[Layer, ...]) -> None:
             continue
         before = layers[number - 1].valid_from
         if layer.valid_from is None or (before is not None and layer.valid_from <= before):
-            raise PackError(file, f"version.{number}.valid_from", "versions stand in order, each later than the one before")
+            raise PackError(
+                file, f"version.{number}.valid_from", "versions stand in order, each later than the one before"
+            )
 
 
 def _read_layer(file: str, number: int, row: object) -> Layer:

@@ -1,0 +1,221 @@
+"""A book of accounts: one small table of text, and one parser for all of them.
+
+    loan        grace 3  tolerance 1.00  zone Asia/Shanghai  settled 2026-03-01  written_off 2026-04-01
+    due 1       2026-03-10  1000.00
+    paid p1     2026-03-09  1000.00  posted 2026-03-12
+    reversed p1 2026-03-15  posted 2026-03-16
+    pause       2026-03-11 2026-03-20
+    arrangement 2026-03-11 2026-03-20  kept 2026-03-15
+    rule R      overdue  min 3
+    watermark   repayments 2026-03-12
+    void v1     repayment p1  posted 2026-03-13
+    message     urge 2026-03-12T10:00  list 2026-03-11T20:00  rule R  claims 1000.00  days 2
+
+A time without a zone is local to the loan; a bare date is its start. What names no `posted` was always known; `version` and
+`effective` may stand on any record, and the same record may come more than once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from disputes.check.facts import (
+    ALWAYS,
+    NO_VERSION,
+    Arrangement,
+    Claim,
+    ClaimedPayment,
+    CollectionMessage,
+    History,
+    InstalmentVersion,
+    LoanVersion,
+    Period,
+    RepaymentVersion,
+    ReversalVersion,
+    SendingRuleVersion,
+    VoidVersion,
+    Watermark,
+)
+
+LOAN = "L1"
+POSITIONALS = {"loan": 0, "due": 3, "paid": 3, "reversed": 2, "pause": 2, "arrangement": 2, "rule": 2, "watermark": 2}
+POSITIONALS |= {"void": 3, "message": 2}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Book:
+    history: History
+    messages: tuple[CollectionMessage, ...]
+    zone: ZoneInfo
+
+    @property
+    def message(self) -> CollectionMessage:
+        return self.messages[0]
+
+    def at(self, text: str) -> datetime:
+        return read_at(text, self.zone)
+
+
+def read_at(text: str, zone: ZoneInfo) -> datetime:
+    at = datetime.fromisoformat(text)
+    return at if at.tzinfo else at.replace(tzinfo=zone)
+
+
+def read_book(text: str, *, zone: str = "Asia/Shanghai", watermarks: bool = True) -> Book:
+    """The book of `text`. `watermarks`: the two feeds that days past due hang on are complete for ever."""
+    rows = [_read_row(line) for line in text.strip().splitlines() if line.strip() and not line.strip().startswith("#")]
+    loan_zone = next((options["zone"] for kind, _, options in rows if kind == "loan" and "zone" in options), zone)
+    local = ZoneInfo(loan_zone)
+    kinds: dict[str, list[Any]] = {kind: [] for kind in POSITIONALS}
+    periods = {
+        kind: tuple(_period(kind, words, options) for k, words, options in rows if k == kind)
+        for kind in ("pause", "arrangement")
+    }
+    for number, (kind, words, options) in enumerate(rows):
+        if kind not in ("pause", "arrangement"):
+            kinds[kind].append(_record(kind, words, options, local, number))
+    if not any(kind == "loan" for kind, _, _ in rows):
+        kinds["loan"].append(_record("loan", [], {"zone": loan_zone}, local, 0))
+    kinds["loan"] = [
+        replace(one, pauses=periods["pause"], arrangements=periods["arrangement"]) for one in kinds["loan"]
+    ]
+    if watermarks:
+        for feed in ("repayments", "schedule"):
+            kinds["watermark"].append(
+                Watermark(feed=feed, complete_until=read_at("2100-01-01", local), posted_at=ALWAYS)
+            )
+    history = History(
+        loan=LOAN,
+        lender_time_zone=zone,
+        loans=tuple(kinds["loan"]),
+        instalments=tuple(kinds["due"]),
+        repayments=tuple(kinds["paid"]),
+        reversals=tuple(kinds["reversed"]),
+        sending_rules=tuple(kinds["rule"]),
+        voids=tuple(kinds["void"]),
+        watermarks=tuple(kinds["watermark"]),
+    )
+    return Book(history=history, messages=tuple(kinds["message"]), zone=local)
+
+
+def _read_row(line: str) -> tuple[str, list[str], dict[str, str]]:
+    kind, *words = line.split()
+    count = POSITIONALS[kind]
+    rest = words[count:]
+    assert len(words) >= count and len(rest) % 2 == 0, f"cannot read {line!r}"
+    return kind, words[:count], dict(zip(rest[::2], rest[1::2], strict=True))
+
+
+def _period(kind: str, words: list[str], options: dict[str, str]) -> Period | Arrangement:
+    first, until = date.fromisoformat(words[0]), None if words[1] == "open" else date.fromisoformat(words[1])
+    if kind == "pause":
+        return Period(first=first, until=until)
+    kept = date.fromisoformat(options["kept"]) if "kept" in options else None
+    return Arrangement(first=first, until=until, kept_until=kept)
+
+
+def _record(kind: str, words: list[str], options: dict[str, str], zone: ZoneInfo, number: int) -> Any:
+    stamps: dict[str, Any] = {
+        "version": int(options.get("version", NO_VERSION)),
+        "posted_at": read_at(options["posted"], zone) if "posted" in options else ALWAYS,
+        "effective_at": read_at(options["effective"], zone) if "effective" in options else None,
+        "content": f"{number:04}".encode(),
+    }
+    match kind:
+        case "loan":
+            return LoanVersion(
+                external_id=LOAN,
+                customer="C1",
+                currency=options.get("currency", "CNY"),
+                time_zone=options.get("zone"),
+                grace_days=int(options.get("grace", 0)),
+                tolerance=Decimal(options.get("tolerance", "0")),
+                allocation=tuple(options.get("order", "").split(",")) if "order" in options else (),
+                settled_on=_day(options.get("settled")),
+                written_off_on=_day(options.get("written_off")),
+                **stamps,
+            )
+        case "due":
+            parts = {
+                part: Decimal(options[part])
+                for part in ("principal", "interest", "fees", "penalties")
+                if part in options
+            }
+            return InstalmentVersion(
+                external_id=options.get("id", f"i{words[0]}"),
+                loan=options.get("loan", LOAN),
+                number=int(words[0]),
+                due_on=date.fromisoformat(words[1]),
+                amount=Decimal(words[2]),
+                **parts,
+                **stamps,
+            )
+        case "paid":
+            return RepaymentVersion(
+                external_id=words[0],
+                loan=options.get("loan", LOAN),
+                paid_at=read_at(words[1], zone),
+                amount=Decimal(words[2]),
+                reference=options.get("reference", ""),
+                **stamps,
+            )
+        case "reversed":
+            return ReversalVersion(
+                external_id=options.get("id", f"r-{words[0]}"),
+                repayment=words[0],
+                reversed_at=read_at(words[1], zone),
+                **stamps,
+            )
+        case "rule":
+            need = int(options["min"]) if "min" in options else None
+            return SendingRuleVersion(external_id=words[0], aim=words[1], min_dpd=need, **stamps)
+        case "void":
+            return VoidVersion(external_id=words[0], target_type=words[1], target=words[2], **stamps)
+        case "watermark":
+            return Watermark(feed=words[0], complete_until=read_at(words[1], zone), posted_at=stamps["posted_at"])
+        case _:
+            return _message(words, options, zone)
+
+
+def _message(words: list[str], options: dict[str, str], zone: ZoneInfo) -> CollectionMessage:
+    return CollectionMessage(
+        external_id=options.get("id", "M1"),
+        loan=LOAN,
+        channel="sms",
+        category=words[0],
+        sent_at=read_at(words[1], zone),
+        list_built_at=read_at(options["list"], zone) if "list" in options else None,
+        sending_rule=options.get("rule"),
+        claimed_amount=Decimal(options["claims"]) if "claims" in options else None,
+        claimed_days_past_due=int(options["days"]) if "days" in options else None,
+    )
+
+
+def _day(text: str | None) -> date | None:
+    return None if text is None else date.fromisoformat(text)
+
+
+def claim(ground: str, *payments: str, currency: str = "CNY") -> Claim:
+    """A claim; each payment is ``"2026-03-09 1000.00 REF"``."""
+    rows = [payment.split() for payment in payments]
+    return Claim(
+        ground=ground,
+        claimed_payments=tuple(
+            ClaimedPayment(
+                paid_on=date.fromisoformat(row[0]),
+                amount=Decimal(row[1]),
+                currency=currency,
+                reference=row[2] if len(row) > 2 else "",
+            )
+            for row in rows
+        ),
+    )
+
+
+def end_of(day: str, zone: ZoneInfo) -> datetime:
+    """The last microsecond of a local day."""
+    return read_at(day, zone) + timedelta(days=1) - timedelta(microseconds=1)
