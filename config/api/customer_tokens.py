@@ -27,7 +27,7 @@ from config.api.callers import Caller
 
 log = structlog.get_logger(__name__)
 
-MAX_SUBJECT = 200
+MAX_SUBJECT = 120
 """Characters of an external id."""
 LEEWAY = timedelta(seconds=30)
 """How far the provider's clock may be off."""
@@ -133,7 +133,7 @@ def caller_of_customer_token(token: str) -> Caller | None:
     """The customer whom a JWT names, or None where it is not a good one.
 
     Checked: signature by a key of the provider's with that key's own algorithm, issuer, audience, expiry (and `nbf`,
-    `iat` where given), and `sub`: 1 to 200 printable characters, the customer's external id. Raises
+    `iat` where given), and `sub`: 1 to 120 printable characters, the customer's external id. Raises
     IdentityProviderUnreachable.
     """
     try:

@@ -42,10 +42,10 @@ class PlainTextField(serializers.CharField):
 
 
 class ExternalId(PlainTextField):
-    """An id of the lender's: 1 to 200 characters, taken as it is (no space is trimmed)."""
+    """An id of the lender's: 1 to 120 characters, taken as it is (no space is trimmed)."""
 
     def __init__(self, **kwargs: Any) -> None:
-        kwargs.setdefault("max_length", 200)
+        kwargs.setdefault("max_length", 120)
         super().__init__(trim_whitespace=False, **kwargs)
 
 

@@ -188,4 +188,4 @@ def test_a_text_is_a_text_of_bounded_length(said: Any) -> None:
 def test_an_external_id_is_taken_as_it_is() -> None:
     assert ExternalId().run_validation(" L 1 ") == " L 1 "
     with pytest.raises(ValidationError):
-        ExternalId().run_validation("L" * 201)
+        ExternalId().run_validation("L" * 121)
