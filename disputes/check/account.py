@@ -88,8 +88,8 @@ class Account:
 def account_at(*, history: History, at: datetime, known_at: datetime | None = None) -> Account:
     """The account at `at` (aware), with what the records knew at `known_at` (None: with all that they know today).
 
-    Facts later than `at` are not true yet, whoever knows of them. Money goes to the oldest instalment first, by value date; a
-    reversed repayment is as if it had never been, from its reversal on.
+    Facts later than `at` are not true yet, whoever knows of them. Money goes to the oldest instalment first, by value
+    date; a reversed repayment is as if it had never been, from its reversal on.
     """
     return account_of(view_of(history=history, at=at, known_at=known_at))
 
@@ -151,8 +151,9 @@ def _instalments(view: View, *, settled: bool) -> tuple[AccountInstalment, ...]:
 def parts_left(*, instalment: InstalmentVersion, paid: Decimal, allocation: tuple[str, ...] = ()) -> dict[str, Decimal]:
     """What is left of an instalment, by component, when `paid` of it came in, in the loan's order of allocation.
 
-    A component that the order does not name comes after those that it does, in the usual order; what the parts do not explain
-    of the amount stands under ``other``, last. Parts that exceed the amount are taken as they are, up to the amount.
+    A component that the order does not name comes after those that it does, in the usual order; what the parts do not
+    explain of the amount stands under ``other``, last. Parts that exceed the amount are taken as they are, up to the
+    amount.
     """
     order = (*allocation, *(part for part in USUAL_ALLOCATION if part not in allocation))
     left: dict[str, Decimal] = {}
@@ -172,7 +173,8 @@ def parts_left(*, instalment: InstalmentVersion, paid: Decimal, allocation: tupl
 
 
 def render(account: Account) -> dict[str, Any]:
-    """The ACCOUNT of the API, JSON-ready: money as strings with its currency, dates and times in ISO form (times in UTC)."""
+    """The ACCOUNT of the API, JSON-ready: money as strings with its currency, dates and times in ISO form (times in
+    UTC)."""
     currency = account.currency
 
     def money(amount: Decimal) -> dict[str, str]:

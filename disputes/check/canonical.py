@@ -1,7 +1,7 @@
 """The canonical input of a check: what it read, as bytes that are the same for the same facts.
 
-JSON with sorted keys and no spaces; versions in the order of their record and rank; times in UTC to the microsecond; amounts
-without trailing zeros. The order in which facts arrived leaves no trace.
+JSON with sorted keys and no spaces; versions in the order of their record and rank; times in UTC to the microsecond;
+amounts without trailing zeros. The order in which facts arrived leaves no trace.
 """
 
 from __future__ import annotations
@@ -112,8 +112,8 @@ def _value(kind: Any, raw: Any) -> Any:
         return None if raw is None else _value(next(one for one in typing.get_args(kind) if one is not type(None)), raw)
     if origin is tuple:
         return tuple(_value(typing.get_args(kind)[0], item) for item in raw)
-    if is_dataclass(kind):
-        hints = _hints(typing.cast(type, kind))
+    if isinstance(kind, type) and is_dataclass(kind):
+        hints = _hints(kind)
         return kind(**{name: _value(hints[name], item) for name, item in raw.items()})
     if kind is datetime:
         return datetime.fromisoformat(raw)

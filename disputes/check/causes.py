@@ -1,7 +1,8 @@
-"""Why a message went out wrongly: the causes, in their order, each with what makes it hold and which grounds it answers.
+"""Why a message went out wrongly: the causes, in their order, each with what makes it hold and which grounds it
+answers.
 
-A cause that needs facts which no criterion has yet (`wrong_recipient`, `unauthorised_send`, frequency, contact hours) is not
-in the table until its criterion is.
+A cause that needs facts which no criterion has yet (`wrong_recipient`, `unauthorised_send`, frequency, contact hours)
+is not in the table until its criterion is.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ UNCOLLECTING = frozenset({"service", "survey"})
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Holding:
-    """A cause that holds. `detail`: how, where the cause has one; `partly`: it is right only in part for the customer."""
+    """A cause that holds. `detail`: how, where the cause has one; `partly`: it is right only in part for the
+    customer."""
 
     detail: str | None = None
     partly: bool = False
@@ -52,8 +54,9 @@ def stale_records(matter: Matter) -> Holding | None:
 def stale_detail(matter: Matter) -> str:
     """Which late news turned it.
 
-    ``stale_list``: repayments posted between list and message; ``late_posting``: those posted after it; ``reversal_voided``:
-    a reversal that was taken back; else ``backdated_change``. Each is tried alone on the records of the list.
+    ``stale_list``: repayments posted between list and message; ``late_posting``: those posted after it;
+    ``reversal_voided``: a reversal that was taken back; else ``backdated_change``. Each is tried alone on the records
+    of the list.
     """
     at = matter.message.sent_at
 
@@ -80,7 +83,8 @@ def risk_strategy(matter: Matter) -> Holding | None:
 
 
 def automation_rule(matter: Matter) -> Holding | None:
-    """As known at the list: inside grace, an arrangement kept, a pause; or an urge from a rule that sends before due dates."""
+    """As known at the list: inside grace, an arrangement kept, a pause; or an urge from a rule that sends before due
+    dates."""
     if matter.needs == 0:
         return None
     known = matter.listed.standing
@@ -120,8 +124,8 @@ def wrong_amount(matter: Matter) -> Holding | None:
 
 
 def amounts_that_fit(matter: Matter) -> tuple[Decimal, ...]:
-    """What a message could truly have claimed: the overdue amount, with or without what falls due that day; where nothing is
-    overdue, what is left of the next instalment."""
+    """What a message could truly have claimed: the overdue amount, with or without what falls due that day; where
+    nothing is overdue, what is left of the next instalment."""
     was = matter.was.standing
     if was.overdue_amount > ZERO:
         return (was.overdue_amount, was.overdue_amount + was.due_today)

@@ -15,8 +15,8 @@ DAYS_APART = 3
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Match:
-    """`status`: ``found`` (shown at the list), ``found_late`` (shown only after it), ``made_later`` (paid after the message),
-    ``reversed`` (undone by then), ``not_found``. `by`: ``reference``, ``amount_and_day`` or None."""
+    """`status`: ``found`` (shown at the list), ``found_late`` (shown only after it), ``made_later`` (paid after the
+    message), ``reversed`` (undone by then), ``not_found``. `by`: ``reference``, ``amount_and_day`` or None."""
 
     claimed: ClaimedPayment
     status: str
@@ -27,7 +27,8 @@ class Match:
 def match_claims(matter: Matter) -> tuple[Match, ...]:
     """Each claimed payment with at most one repayment, each repayment used once.
 
-    A reference (or the payment's id) that agrees comes first, then the same amount within three days, the nearest day first.
+    A reference (or the payment's id) that agrees comes first, then the same amount within three days, the nearest day
+    first.
     """
     free = list(matter.payments)
     matches = []

@@ -1,7 +1,7 @@
 """The criteria of a message: each looks at one thing and answers with a finding, or with nothing.
 
-In the order of `CRITERIA`. A finding says for whom it speaks, the facts that it used, and the sentence (a key of `sentences`
-and its parameters) in which it is told. Facts and parameters are JSON-ready.
+In the order of `CRITERIA`. A finding says for whom it speaks, the facts that it used, and the sentence (a key of
+`sentences` and its parameters) in which it is told. Facts and parameters are JSON-ready.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ NOBODY = "nobody"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finding:
-    """`speaks_for`: ``customer`` ``lender`` ``nobody``; `text`: a key of `sentences.SENTENCES`; `params`: what it names."""
+    """`speaks_for`: ``customer`` ``lender`` ``nobody``; `text`: a key of `sentences.SENTENCES`; `params`: what it
+    names."""
 
     name: str
     speaks_for: str

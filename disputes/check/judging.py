@@ -19,8 +19,8 @@ ENGINE_VERSION = "1"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Judgement:
-    """`verdict`: ``customer_right`` ``partly_right`` ``lender_right`` ``inconclusive``; `cause`, `detail`: None where there is
-    none; `facts`: ``{"at", "as_it_was", "as_known"}``, JSON-ready."""
+    """`verdict`: ``customer_right`` ``partly_right`` ``lender_right`` ``inconclusive``; `cause`, `detail`: None where
+    there is none; `facts`: ``{"at", "as_it_was", "as_known"}``, JSON-ready."""
 
     verdict: str
     cause: str | None

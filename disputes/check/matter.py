@@ -36,11 +36,12 @@ class Clock:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Matter:
-    """`was`: with all that is known today; `sent`: as known at the instant sent; `listed`: as known at the sender's list.
+    """`was`: with all that is known today; `sent`: as known at the instant sent; `listed`: as known at the sender's
+    list.
 
     `rule`: the sending rule as known at the list; `needs`: the days past due that the message presupposes (0: none);
-    `reminded`: the instalment (external id) that a reminder is about, as known at the list; `tells`: whether the records hold
-    this account at all; `behind`: the feeds that are too far behind the
+    `reminded`: the instalment (external id) that a reminder is about, as known at the list; `tells`: whether the
+    records hold this account at all; `behind`: the feeds that are too far behind the
     message to speak against the customer; `payments`: every repayment known today, those made after the message too.
     """
 
@@ -70,8 +71,8 @@ class Matter:
 def days_needed(*, category: str, aim: str | None, min_dpd: int | None) -> int:
     """The days past due that a message presupposes; 0: no arrears.
 
-    ``urge``, ``warning`` and the aim ``risk`` presuppose one day, the aim ``overdue`` its `min_dpd`, at least one. A reminder
-    before the due date presupposes none. Where several apply, the most.
+    ``urge``, ``warning`` and the aim ``risk`` presuppose one day, the aim ``overdue`` its `min_dpd`, at least one. A
+    reminder before the due date presupposes none. Where several apply, the most.
     """
     needs = 1 if category in PRESUPPOSING or aim == "risk" else 0
     if aim == "overdue":
@@ -136,7 +137,8 @@ def _latest_posting(history: History) -> datetime:
 def _tells(history: History, message: CollectionMessage) -> bool:
     """Whether the records hold the account: the loan, and either its schedule or the word that it is over.
 
-    A loan that they hold as void tells that nothing is owed. One that never came, or came without its schedule, tells nothing.
+    A loan that they hold as void tells that nothing is owed. One that never came, or came without its schedule, tells
+    nothing.
     """
     if message.loan is None or not history.loans:
         return False

@@ -1,7 +1,7 @@
 """Findings in plain words, for the person who disputes.
 
-One sentence a key, in English and simplified Chinese. A parameter that is an amount or a date is written as the reader writes
-it. Templates name their parameters in braces.
+One sentence a key, in English and simplified Chinese. A parameter that is an amount or a date is written as the
+reader writes it. Templates name their parameters in braces.
 """
 
 from __future__ import annotations
@@ -14,7 +14,10 @@ LANGUAGES = ("en", "zh-hans")
 
 SENTENCES: Mapping[str, Mapping[str, str]] = {
     "records_missing": {
-        "en": "The lender's records that we have do not show this loan and its payment plan, so a person will look into it.",
+        "en": (
+            "The lender's records that we have do not show this loan and its payment plan, so a person "
+            "will look into it."
+        ),
         "zh-hans": "我们掌握的记录中没有这笔贷款及其还款计划,将由工作人员核实。",
     },
     "settled": {
@@ -42,7 +45,10 @@ SENTENCES: Mapping[str, Mapping[str, str]] = {
         "zh-hans": "{day},{due_on}到期的一期款项尚有{amount}未付。",
     },
     "late_posting": {
-        "en": "You had paid {amount} (latest on {paid_on}), but the records showed it only on {posted_on}, after the message.",
+        "en": (
+            "You had paid {amount} (latest on {paid_on}), but the records showed it only on "
+            "{posted_on}, after the message."
+        ),
         "zh-hans": "您已支付{amount}(最近一笔为{paid_on}),但记录在短信发出之后的{posted_on}才显示。",
     },
     "stale_list": {
@@ -50,7 +56,10 @@ SENTENCES: Mapping[str, Mapping[str, str]] = {
         "zh-hans": "您已支付{amount}且记录已显示,但发送短信所用的名单是在此之前生成的。",
     },
     "late_but_changed_nothing": {
-        "en": "A payment of {amount} (latest on {paid_on}) was recorded late, on {posted_on}; it did not change whether the message could be sent.",
+        "en": (
+            "A payment of {amount} (latest on {paid_on}) was recorded late, on {posted_on}; it did not "
+            "change whether the message could be sent."
+        ),
         "zh-hans": "一笔{amount}的付款(最近一笔为{paid_on})于{posted_on}才入账;这不影响当时是否可以发送短信。",
     },
     "reversal_taken_back": {
@@ -86,7 +95,10 @@ SENTENCES: Mapping[str, Mapping[str, str]] = {
         "zh-hans": "您在{paid_on}前后支付的{amount}已在记录中并已计入。",
     },
     "claimed_payment_found_late": {
-        "en": "The payment of {amount} that you made around {paid_on} is in the records, but they showed it only on {posted_on}.",
+        "en": (
+            "The payment of {amount} that you made around {paid_on} is in the records, but they showed "
+            "it only on {posted_on}."
+        ),
         "zh-hans": "您在{paid_on}前后支付的{amount}已在记录中,但于{posted_on}才显示。",
     },
     "claimed_payment_made_later": {
@@ -98,7 +110,9 @@ SENTENCES: Mapping[str, Mapping[str, str]] = {
         "zh-hans": "{paid_on}前后的{amount}付款已在记录中,但在短信发出前已被撤销。",
     },
     "claimed_payment_not_found": {
-        "en": "We could not find the payment of {amount} around {paid_on} in the records; a receipt helps us look for it.",
+        "en": (
+            "We could not find the payment of {amount} around {paid_on} in the records; a receipt helps us look for it."
+        ),
         "zh-hans": "记录中暂未找到{paid_on}前后的{amount}付款;如有付款凭证,请提供以便我们查找。",
     },
     "amount_differs": {
@@ -123,7 +137,20 @@ SENTENCES: Mapping[str, Mapping[str, str]] = {
     },
 }
 
-_MONTHS = ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"]
+_MONTHS = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+]
 
 
 def sentence_of(finding: Mapping[str, Any], *, language: str) -> str:

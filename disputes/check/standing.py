@@ -23,10 +23,11 @@ class Standing:
     """An account on one local day.
 
     `day`: the local date in the loan's zone. `days_past_due`: from the due date of the oldest instalment with something
-    unpaid beyond the tolerance; overdue starts the day after the due date. `delinquent_days`: the same without the grace days
-    and the paused days. `oldest_unpaid_due_on`: of the overdue instalments, None where none is. `next_due_on`: of the
-    instalments due on that day or later, the first with something unpaid. `settled`: settled or written off, from which day on
-    nothing is unpaid. `within_grace`: overdue, but by no more than the grace days. `arrangement_kept`, `paused`: on that day.
+    unpaid beyond the tolerance; overdue starts the day after the due date. `delinquent_days`: the same without the
+    grace days and the paused days. `oldest_unpaid_due_on`: of the overdue instalments, None where none is.
+    `next_due_on`: of the instalments due on that day or later, the first with something unpaid. `settled`: settled or
+    written off, from which day on nothing is unpaid. `within_grace`: overdue, but by no more than the grace days.
+    `arrangement_kept`, `paused`: on that day.
     """
 
     day: date
@@ -129,8 +130,8 @@ def arrangement_is_kept(arrangement: Arrangement, day: date) -> bool:
 
 
 def paused_days(*, pauses: Iterable[Period], due_on: date, day: date) -> int:
-    """The days, of the union of the pauses, from the later of a pause's beginning and `due_on` to the earlier of its end and
-    `day`."""
+    """The days, of the union of the pauses, from the later of a pause's beginning and `due_on` to the earlier of its
+    end and `day`."""
     spans = sorted(
         (max(pause.first, due_on), day if pause.until is None else min(pause.until, day)) for pause in pauses
     )
@@ -163,7 +164,7 @@ def position_of_view(view: View, *, currency: str = "") -> Position:
 def position_of(*, history: History, at: datetime, known_at: datetime | None = None) -> Position:
     """The position at `at`, worked out from every version: the slow, pure way to what the gate keeps.
 
-    A loan whose own record has not come has its lines and payments, the lender's zone, no grace and no currency; one that was
-    voided has no lines.
+    A loan whose own record has not come has its lines and payments, the lender's zone, no grace and no currency; one
+    that was voided has no lines.
     """
     return position_of_view(view_of(history=history, at=at, known_at=known_at))

@@ -34,12 +34,13 @@ def decide(
 ) -> Verdict:
     """The verdict on `ground`, from the causes that hold, in the table's order.
 
-    `tells`: the records hold the account; `fresh`: they are recent enough to speak against the customer; `claims_something`:
-    the message named an amount or days, without which nobody can say that they were right.
+    `tells`: the records hold the account; `fresh`: they are recent enough to speak against the customer;
+    `claims_something`: the message named an amount or days, without which nobody can say that they were right.
 
-    1. the cause is the first that answers the ground, else the first that holds; 2. a ground that no criterion covers is
-    inconclusive; 3. a cause that answers makes the customer right, or right in part where that is all that it shows; 4. where
-    none answers, records that are missing or too old tell nothing; 5. only other causes: right in part; 6. none: the lender.
+    1. the cause is the first that answers the ground, else the first that holds; 2. a ground that no criterion covers
+    is inconclusive; 3. a cause that answers makes the customer right, or right in part where that is all that it
+    shows; 4. where none answers, records that are missing or too old tell nothing; 5. only other causes: right in
+    part; 6. none: the lender.
     """
     answering = [(cause, held) for cause, held in holding if ground in cause.answers]
     named = (answering or list(holding))[:1]

@@ -1,8 +1,8 @@
 """Versions on two clocks: which of a record's versions the records knew at K, and which of those was true at T.
 
 Known at K: the highest (`version`, `posted_at`, `content`) of those posted by K. Since when true, for records that use
-`effective_at`: that instant; none: the version posted first always was, any other from its `posted_at`. First means earliest
-*posted*: with the lowest number instead, a later posting would change what was known earlier.
+`effective_at`: that instant; none: the version posted first always was, any other from its `posted_at`. First means
+earliest *posted*: with the lowest number instead, a later posting would change what was known earlier.
 """
 
 from __future__ import annotations
@@ -68,8 +68,8 @@ def _was_true(version: Version, at: datetime, *, first: bool) -> bool:
 def voided(voids: Iterable[VoidVersion], known_at: datetime | None) -> Voided:
     """(type, external id) of every record that was void, as known at `known_at`.
 
-    A void of a void counts only where it was posted after it (ties by id), so one pass from the newest to the oldest decides:
-    when a void's turn comes, whatever could void it has been decided already.
+    A void of a void counts only where it was posted after it (ties by id), so one pass from the newest to the oldest
+    decides: when a void's turn comes, whatever could void it has been decided already.
     """
     standing = [void for versions in group(voids).values() if (void := known(versions, known_at)) is not None]
     standing.sort(key=lambda void: (void.posted_at, void.external_id), reverse=True)
@@ -93,8 +93,8 @@ class View:
     """One loan's records at `at`, as known at `known_at` (None: today).
 
     `terms`: grace, tolerance, zone and allocation that were true; `dated`: the newest known version, whose dates
-    (settlement, pauses, arrangements) count whenever it was made true; `instalments`: by due date; `repayments`: made by
-    `at`, by value date.
+    (settlement, pauses, arrangements) count whenever it was made true; `instalments`: by due date; `repayments`: made
+    by `at`, by value date.
     """
 
     loan: str
@@ -111,8 +111,8 @@ class View:
 def view_of(*, history: History, at: datetime, known_at: datetime | None = None) -> View:
     """The loan's records on both clocks.
 
-    A record that once named another loan is picked by its clocks first and asked for its loan afterwards. A loan that was
-    voided owes nothing; its payments stay visible.
+    A record that once named another loan is picked by its clocks first and asked for its loan afterwards. A loan that
+    was voided owes nothing; its payments stay visible.
     """
     dead = voided(history.voids, known_at)
     loan_dead = ("loan", history.loan) in dead

@@ -27,7 +27,8 @@ class Contact:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CapAnswer:
-    """`cap`: the one that stops it the longest (None: allowed); `next_allowed_at`: the first instant at which none does."""
+    """`cap`: the one that stops it the longest (None: allowed); `next_allowed_at`: the first instant at which none
+    does."""
 
     allowed: bool
     next_allowed_at: datetime | None = None
@@ -52,7 +53,8 @@ def counts_for(*, cap: Cap, previous: Contact, planned: Contact) -> bool:
 
 
 def check_cap(*, cap: Cap, previous: Iterable[Contact], planned: Contact, zone: str) -> CapAnswer:
-    """Whether `planned` is within `cap` at `planned.at`, given `previous` in any order. `zone`: of the local dates (IANA).
+    """Whether `planned` is within `cap` at `planned.at`, given `previous` in any order. `zone`: of the local dates
+    (IANA).
 
     A previous contact later than `planned` counts too: two clocks may differ by a moment.
     """

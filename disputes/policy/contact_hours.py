@@ -1,8 +1,8 @@
 """Contact hours: whether a person may be written to at an instant, and from when on they may.
 
-Hours are half-open local intervals that may wrap midnight, read off the wall clock of every zone that the records point to:
-all must allow. The person's own blocked windows close what the pack leaves open; the windows that they agreed to open what it
-closes, where the pack lets them.
+Hours are half-open local intervals that may wrap midnight, read off the wall clock of every zone that the records
+point to: all must allow. The person's own blocked windows close what the pack leaves open; the windows that they
+agreed to open what it closes, where the pack lets them.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ NO_WISHES = Preferences()
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HoursAnswer:
-    """`next_allowed_at`: the first instant (UTC) at or after the one asked at which contact is allowed; None: allowed now,
-    or never within two weeks."""
+    """`next_allowed_at`: the first instant (UTC) at or after the one asked at which contact is allowed; None: allowed
+    now, or never within two weeks."""
 
     allowed: bool
     next_allowed_at: datetime | None = None
@@ -56,8 +56,9 @@ OPEN = HoursAnswer(allowed=True)
 def read_preferences(raw: Mapping[str, Any] | None) -> Preferences:
     """The wishes from their JSON form ``{"blocked": [{"days", "from", "until"}], "agreed": […]}``.
 
-    `days`: weekdays by their first two letters or more, in any case (``MO``, ``mon``, ``Monday``); none: every day. `from`,
-    `until`: ``HH:MM``; none: from or until midnight; ``24:00`` is midnight. Raises ValueError, naming the place.
+    `days`: weekdays by their first two letters or more, in any case (``MO``, ``mon``, ``Monday``); none: every day.
+    `from`, `until`: ``HH:MM``; none: from or until midnight; ``24:00`` is midnight. Raises ValueError, naming the
+    place.
     """
     if not raw:
         return NO_WISHES
@@ -132,8 +133,9 @@ def check_hours(
 ) -> HoursAnswer:
     """Whether contact is allowed at `at` (aware) in every one of `zones` (IANA names, at least one).
 
-    A category that the pack's contact hours do not name is always allowed. `answers_own_message`: it is the first answer to a
-    message of the person's own. Raises ValueError without a zone or for unreadable preferences, ZoneInfoNotFoundError.
+    A category that the pack's contact hours do not name is always allowed. `answers_own_message`: it is the first
+    answer to a message of the person's own. Raises ValueError without a zone or for unreadable preferences,
+    ZoneInfoNotFoundError.
     """
     hours = pack.contact_hours
     if category not in hours.categories or (answers_own_message and hours.reply_free):
@@ -190,7 +192,8 @@ def _covers(window: Window, clock: time, weekday: int) -> bool:
 def _edges(
     allowed: tuple[LocalInterval, ...] | None, wishes: Preferences, at: datetime, zone: ZoneInfo
 ) -> Iterable[datetime]:
-    """Every instant (UTC) after `at` at which an answer in `zone` can change: the hours' ends, midnights, clock changes."""
+    """Every instant (UTC) after `at` at which an answer in `zone` can change: the hours' ends, midnights, clock
+    changes."""
     ends = {time(0)}
     for hours in (*(allowed or ()), *(window.hours for window in (*wishes.blocked, *wishes.agreed))):
         ends.update((hours.first, hours.until))

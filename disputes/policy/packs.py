@@ -1,9 +1,9 @@
 """Policy packs: dated TOML files that say what a lender promises and what a regulator asks.
 
-A pack is a file ``<name>.toml`` with a list of dated versions. A version states only what it changes; all else goes on from
-the version before it. `extends` names another pack that lies underneath: whatever the pack itself does not state is the
-other's value of that instant. Every stated value names its `clause`, its `force` (``law`` ``rule`` ``std`` ``code``
-``guide``, or ``own``: the lender's choice) and how far the clause was `read` (``yes``, ``part``).
+A pack is a file ``<name>.toml`` with a list of dated versions. A version states only what it changes; all else goes
+on from the version before it. `extends` names another pack that lies underneath: whatever the pack itself does not
+state is the other's value of that instant. Every stated value names its `clause`, its `force` (``law`` ``rule``
+``std`` ``code`` ``guide``, or ``own``: the lender's choice) and how far the clause was `read` (``yes``, ``part``).
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ class ContactHours:
     """When a person may be contacted.
 
     `allowed`: local hours, any of them will do (None: no window is set); `categories`: the messages that keep them;
-    `agreed`: hours that the person agreed to are open beside them; `reply_free`: one answer to each message of the person's
-    own is free of them.
+    `agreed`: hours that the person agreed to are open beside them; `reply_free`: one answer to each message of the
+    person's own is free of them.
     """
 
     allowed: tuple[LocalInterval, ...] | None
@@ -67,9 +67,10 @@ class ContactHours:
 class Cap:
     """At most `count` contacts that share all of `per`.
 
-    `rolling_hours`: within so many elapsed hours; None: on one local date. `per`: of ``customer`` ``loan`` ``phone``, all of
-    which must agree; `channel`: the only channel that it counts and stops (None: all); `categories`: the messages that it
-    counts and stops; `legal`: a regulator's number (else the lender's own, and no answer may call it the law).
+    `rolling_hours`: within so many elapsed hours; None: on one local date. `per`: of ``customer`` ``loan`` ``phone``,
+    all of which must agree; `channel`: the only channel that it counts and stops (None: all); `categories`: the
+    messages that it counts and stops; `legal`: a regulator's number (else the lender's own, and no answer may call it
+    the law).
     """
 
     name: str
@@ -97,7 +98,8 @@ class Terms:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RecordsPolicy:
-    """How old records may be. `watermarks`: the lender sends them; `max_lag_hours`: how far behind the message one may be."""
+    """How old records may be. `watermarks`: the lender sends them; `max_lag_hours`: how far behind the message one
+    may be."""
 
     watermarks: bool
     max_lag_hours: int

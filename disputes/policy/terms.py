@@ -21,15 +21,16 @@ class Deadlines:
 
 
 def last_day(*, received_on: date, days: int) -> date:
-    """The day itself does not count (China: Civil Code 201). A rest day at the end does not move it: the earlier day."""
+    """The day itself does not count (China: Civil Code 201). A rest day at the end does not move it: the earlier
+    day."""
     return received_on + timedelta(days=days)
 
 
 def decide_days(*, pack: Pack, complexity: str = "simple", extension_told: bool = False) -> int:
     """The days in which a dispute must be decided.
 
-    `complexity`: ``simple`` ``complex`` ``very_complex``; `extension_told`: a further extension was approved and the customer
-    was told, without which it does not count (China: CBIRC order 2020 no. 3, art. 18). Raises ValueError.
+    `complexity`: ``simple`` ``complex`` ``very_complex``; `extension_told`: a further extension was approved and the
+    customer was told, without which it does not count (China: CBIRC order 2020 no. 3, art. 18). Raises ValueError.
     """
     if complexity not in ("simple", "complex", "very_complex"):
         raise ValueError(f"unknown complexity {complexity!r}")

@@ -11,8 +11,8 @@
     void v1     repayment p1  posted 2026-03-13
     message     urge 2026-03-12T10:00  list 2026-03-11T20:00  rule R  claims 1000.00  days 2
 
-A time without a zone is local to the loan; a bare date is its start. What names no `posted` was always known; `version` and
-`effective` may stand on any record, and the same record may come more than once.
+A time without a zone is local to the loan; a bare date is its start. What names no `posted` was always known;
+`version` and `effective` may stand on any record, and the same record may come more than once.
 """
 
 from __future__ import annotations
@@ -106,7 +106,8 @@ def _read_row(line: str) -> tuple[str, list[str], dict[str, str]]:
     kind, *words = line.split()
     count = POSITIONALS[kind]
     rest = words[count:]
-    assert len(words) >= count and len(rest) % 2 == 0, f"cannot read {line!r}"
+    assert len(words) >= count, f"too short: {line!r}"
+    assert len(rest) % 2 == 0, f"an option without a value: {line!r}"
     return kind, words[:count], dict(zip(rest[::2], rest[1::2], strict=True))
 
 

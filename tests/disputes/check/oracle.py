@@ -1,5 +1,5 @@
-"""A second, slow way to an account, that shares no line with the first: it replays every version, pays unit by unit and counts
-days one by one. Amounts are whole units."""
+"""A second, slow way to an account, that shares no line with the first: it replays every version, pays unit by unit
+and counts days one by one. Amounts are whole units."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Random histories for Hypothesis: later versions, ties, reversals of reversed payments, voids of voids, records that move."""
+"""Random histories for Hypothesis: later versions, ties, reversals of reversed payments, voids of voids, records that
+move."""
 
 from __future__ import annotations
 
