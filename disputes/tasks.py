@@ -10,6 +10,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from disputes.cases import checking, joining, lifecycle
+from disputes.cases.transactions import in_transaction
 from disputes.holds import partitions
 from disputes.outbox import queue
 
@@ -27,7 +28,8 @@ def seek_messages(payload: Mapping[str, Any]) -> None:
 
 
 def release_hold(payload: Mapping[str, Any]) -> None:
-    lifecycle.release_after_delivery(dispute_id=uuid.UUID(payload["dispute"]), now=timezone.now())
+    dispute_id, now = uuid.UUID(payload["dispute"]), timezone.now()
+    in_transaction(lambda: lifecycle.release_after_delivery(dispute_id=dispute_id, now=now))
 
 
 SUBSCRIBERS: Mapping[str, Sequence[tuple[str, queue.Subscriber]]] = {
@@ -61,3 +63,9 @@ def sweep_outbox() -> int:
 def keep_partitions() -> None:
     """Makes the permits' partitions of the months to come."""
     partitions.keep_partitions(now=timezone.now())
+
+
+@shared_task(name="disputes.tasks.seek_unfound", ignore_result=True)
+def seek_unfound() -> None:
+    """Looks again for messages that open disputes wait for."""
+    joining.seek_unfound(now=timezone.now())

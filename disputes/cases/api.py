@@ -45,8 +45,8 @@ class MessageSelectorSerializer(StrictSerializer):
     """Names a message by exactly one of: `id`; `external_id`; `short_ref`; `phone` with `received_at`."""
 
     id = serializers.UUIDField(required=False)
-    external_id = ExternalId(required=False, max_length=80)
-    short_ref = ExternalId(required=False, max_length=80)
+    external_id = ExternalId(required=False, max_length=120)
+    short_ref = ExternalId(required=False, max_length=40)
     phone = PhoneField(required=False)
     received_at = AwareDateTimeField(required=False)
     text = PlainTextField(required=False, max_length=2000, allow_blank=True)
@@ -82,7 +82,7 @@ class NewDisputeSerializer(StrictSerializer):
     claimed_payments = ClaimedPaymentSerializer(many=True, required=False, max_length=20)
     language = serializers.ChoiceField(choices=Language.choices, required=False)
     channel = serializers.ChoiceField(choices=Channel.choices, required=False)
-    customer = ExternalId(required=False, max_length=80)
+    customer = ExternalId(required=False, max_length=120)
 
 
 class DeadlinesSerializer(serializers.Serializer[Any]):
@@ -193,7 +193,7 @@ class DisputeFilter(filters.FilterSet):
     ground = filters.ChoiceFilter(choices=Ground.choices)
     cause = filters.CharFilter(field_name="last_check__cause", max_length=30)
     opened_after = filters.IsoDateTimeFilter(field_name="opened_at", lookup_expr="gt")
-    loan = filters.CharFilter(field_name="loan", max_length=80)
+    loan = filters.CharFilter(field_name="loan", max_length=120)
 
     class Meta:
         model = Dispute

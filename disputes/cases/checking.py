@@ -14,14 +14,16 @@ from disputes.cases import lifecycle
 from disputes.cases.joining import join_message
 from disputes.cases.models import Check, Dispute, Outcome, Status
 from disputes.cases.reading import claim_of
+from disputes.cases.transactions import in_transaction
 from disputes.check import canonical
-from disputes.check.judging import ENGINE_VERSION, Judgement, judge
+from disputes.check.judging import ENGINE_VERSION, judge
 from disputes.holds.placing import number_changes
 from disputes.holds.policies import pack_in_force
 from disputes.journal.recording import SERVICE
 from disputes.outbox import queue
 from disputes.policy.packs import Pack
 from disputes.records import queries as records
+from disputes.records.models import Message
 
 log = structlog.get_logger(__name__)
 
@@ -39,44 +41,52 @@ def run_check(*, dispute_id: uuid.UUID, now: datetime) -> Check | None:
     2. The loan's revision is read first and its history after it, so the history is never older than the revision.
     3. `judge` is pure.
     4. One transaction writes the check, unless the revision moved on meanwhile: then from 2 again.
-    Returns None where nothing was judged (closed already, or no message).
+
+    Returns None where nothing was judged (closed already, or no message). Raises RecordsKeptChanging.
     """
     for _ in range(TRIES):
         dispute = Dispute.objects.select_related("message").get(pk=dispute_id)
         if dispute.status == Status.CLOSED:
             return None
-        if dispute.message is None and not join_message(dispute_id=dispute_id, now=now):
-            _leave_to_an_agent(dispute_id=dispute_id, now=now)
-            return None
         if dispute.message is None:
-            continue
-        revision = records.revision_of_loan(loan=dispute.message.loan)
-        history = records.account_history(loan=dispute.message.loan, sending_rule=dispute.message.sending_rule)
-        message = records.collection_message(dispute.message)
-        pack = pack_in_force(at=message.sent_at)
-        claim = claim_of(dispute)
-        judgement = judge(history=history, message=message, claim=claim, pack=pack)
-        text = canonical.dump_input(
-            history=history, message=message, claim=claim, pack_name=pack.name, pack_version=pack.version
-        )
-        check = Check(
-            dispute=dispute,
-            checked_at=now,
-            engine_version=ENGINE_VERSION,
-            policy_name=pack.name,
-            policy_version=pack.version,
-            loan_revision=revision,
-            input=text,
-            records_digest=canonical.input_digest(text),
-            verdict=judgement.verdict,
-            cause=judgement.cause,
-            detail=judgement.detail,
-            facts=judgement.facts,
-            findings=[finding.render() for finding in judgement.findings],
-        )
-        if record_check(check=check, judgement=judgement, loan=dispute.message.loan, auto=_may_close(pack), now=now):
+            if join_message(dispute_id=dispute_id, now=now):
+                continue
+            in_transaction(lambda: _leave_to_an_agent(dispute_id=dispute_id, now=now))
+            return None
+        check, loan, auto = _judged(dispute=dispute, message=dispute.message, now=now)
+        if in_transaction(lambda c=check, n=loan, a=auto: record_check(check=c, loan=n, auto=a, now=now)):
             return check
     raise RecordsKeptChanging(str(dispute_id))
+
+
+def _judged(*, dispute: Dispute, message: Message, now: datetime) -> tuple[Check, str, bool]:
+    """The check as it would be written now, the loan that it rests on, and whether it may close the dispute."""
+    loan = message.loan or ""
+    revision = records.revision_of_loan(loan=loan)
+    history = records.account_history(loan=loan, sending_rule=message.sending_rule)
+    facts = records.collection_message(message)
+    pack = pack_in_force(at=facts.sent_at)
+    claim = claim_of(dispute)
+    judgement = judge(history=history, message=facts, claim=claim, pack=pack)
+    text = canonical.dump_input(
+        history=history, message=facts, claim=claim, pack_name=pack.name, pack_version=pack.version
+    )
+    check = Check(
+        dispute=dispute,
+        checked_at=now,
+        engine_version=ENGINE_VERSION,
+        policy_name=pack.name,
+        policy_version=pack.version,
+        loan_revision=revision,
+        input=text,
+        records_digest=canonical.input_digest(text),
+        verdict=judgement.verdict,
+        cause=judgement.cause,
+        detail=judgement.detail,
+        facts=judgement.facts,
+        findings=[finding.render() for finding in judgement.findings],
+    )
+    return check, loan, _may_close(pack)
 
 
 def _may_close(pack: Pack) -> bool:
@@ -85,41 +95,38 @@ def _may_close(pack: Pack) -> bool:
     return pack.auto_close_customer_right and secrets.randbelow(10_000) >= settings.REVIEW_SAMPLE * 10_000
 
 
-def record_check(*, check: Check, judgement: Judgement, loan: str, auto: bool, now: datetime) -> bool:
-    """Writes a check and what follows from it, in one transaction that it opens. False: the loan's records moved on.
+def record_check(*, check: Check, loan: str, auto: bool, now: datetime) -> bool:
+    """Writes a check and what follows from it. Needs the outermost transaction. False: the loan's records moved on, and
+    nothing was written.
 
     1. where the dispute will close: its holds' lanes, first in the order of locks; 2. the loan's row: another revision
-    than the check read → nothing is written; 3. the dispute's row: closed meanwhile → nothing to do; 4. check, status,
-    events, topic; 5. the feed's numbers, last.
+    than the check read → nothing is written; 3. the dispute's row: closed meanwhile, or checked with the same input →
+    nothing to do; 4. check, status, events, topic; 5. the feed's numbers, last.
     """
-    closes = auto and judgement.verdict == "customer_right"
-    with transaction.atomic(durable=True):
-        if closes:
-            lifecycle.await_delivery(dispute_id=check.dispute_id, now=now)
-        if records.lock_loan(loan=loan) != check.loan_revision:
-            transaction.set_rollback(True)
-            return False
-        dispute = lifecycle.lock_dispute(check.dispute_id)
-        if dispute.status == Status.CLOSED:
-            transaction.set_rollback(True)
-            return True
-        same = Check.objects.filter(
-            dispute=dispute, records_digest=check.records_digest, engine_version=check.engine_version
-        ).first()
-        if same is not None:
-            transaction.set_rollback(True)
-            return True
-        check.dispute = dispute
-        check.save(force_insert=True)
-        dispute.last_check = check
-        data = {"check": str(check.pk), "verdict": check.verdict, "cause": check.cause, "detail": check.detail}
-        lifecycle.note(dispute=dispute, kind="dispute.checked", actor=SERVICE, at=now, data=data)
-        queue.put(topic="dispute.checked", key=str(dispute.pk), payload={"dispute": str(dispute.pk), **data})
-        if closes:
-            lifecycle.close(dispute=dispute, outcome=Outcome.UPHELD, actor=SERVICE, now=now, by_person=False)
-            number_changes()
-            return True
+    closes = auto and check.verdict == "customer_right"
+    if closes:
+        lifecycle.await_delivery(dispute_id=check.dispute_id, now=now)
+    if records.lock_loan(loan=loan) != check.loan_revision:
+        transaction.set_rollback(True)
+        return False
+    dispute = lifecycle.lock_dispute(check.dispute_id)
+    known = Check.objects.filter(
+        dispute=dispute, records_digest=check.records_digest, engine_version=check.engine_version
+    )
+    if dispute.status == Status.CLOSED or known.exists():
+        transaction.set_rollback(True)
+        return True
+    check.dispute = dispute
+    check.save(force_insert=True)
+    dispute.last_check = check
+    data = {"check": str(check.pk), "verdict": check.verdict, "cause": check.cause, "detail": check.detail}
+    lifecycle.note(dispute=dispute, kind="dispute.checked", actor=SERVICE, at=now, data=data)
+    queue.put(topic="dispute.checked", key=str(dispute.pk), payload={"dispute": str(dispute.pk), **data})
+    if closes:
+        lifecycle.close(dispute=dispute, outcome=Outcome.UPHELD, actor=SERVICE, now=now, by_person=False)
+    else:
         _to_review(dispute, now=now, because="check")
+    number_changes()
     return True
 
 
@@ -133,10 +140,10 @@ def _to_review(dispute: Dispute, *, now: datetime, because: str) -> None:
 
 
 def _leave_to_an_agent(*, dispute_id: uuid.UUID, now: datetime) -> None:
-    with transaction.atomic(durable=True):
-        dispute = lifecycle.lock_dispute(dispute_id)
-        if dispute.status == Status.CHECKING:
-            _to_review(dispute, now=now, because="message_not_found")
+    """Needs a transaction."""
+    dispute = lifecycle.lock_dispute(dispute_id)
+    if dispute.status == Status.CHECKING:
+        _to_review(dispute, now=now, because="message_not_found")
 
 
 def request_checks(*, loan: str) -> int:

@@ -93,16 +93,15 @@ def owns(*, customer: str | None, message: Message) -> bool:
 
 def _candidates(selector: Selector) -> list[Message]:
     if selector.id is not None:
-        return list(Message.objects.filter(pk=selector.id, sent_at__isnull=False))
+        return list(Message.objects.filter(voided=False, pk=selector.id))
     if selector.external_id is not None:
-        return list(Message.objects.filter(external_id=selector.external_id, sent_at__isnull=False))
+        return list(Message.objects.filter(voided=False, external_id=selector.external_id))
     if selector.short_ref is not None:
-        return list(
-            Message.objects.filter(short_ref=selector.short_ref, sent_at__isnull=False).order_by("-sent_at")[:20]
-        )
+        return list(Message.objects.filter(voided=False, short_ref=selector.short_ref).order_by("-sent_at")[:20])
     if selector.phone is None or selector.received_at is None:
         return []
     near = Message.objects.filter(
+        voided=False,
         phone_digest=phone_digest(selector.phone),
         sent_at__gte=selector.received_at - RECEIVED_WITHIN,
         sent_at__lte=selector.received_at + RECEIVED_WITHIN,

@@ -11,6 +11,7 @@ from disputes.cases import lifecycle
 from disputes.cases.finding import Selector, find_message, owns
 from disputes.cases.models import Dispute, Outcome, Status
 from disputes.cases.reading import read_selector
+from disputes.cases.transactions import in_transaction
 from disputes.cases.watching import watch_for
 from disputes.holds.placing import holds_of_dispute, number_changes, release_hold, widen_hold
 from disputes.holds.scopes import scope_of_dispute
@@ -34,59 +35,58 @@ def join_message(*, dispute_id: uuid.UUID, now: datetime) -> bool:
     if message is None:
         return False
     try:
-        _join(dispute_id=dispute_id, message=message, now=now)
+        in_transaction(lambda: _join(dispute_id=dispute_id, message=message, now=now))
     except IntegrityError:
         # The same person already disputes this message on this ground: two descriptions were one message.
-        _merge(dispute_id=dispute_id, message=message, now=now)
+        in_transaction(lambda: _merge(dispute_id=dispute_id, message=message, now=now))
     return True
 
 
 def _join(*, dispute_id: uuid.UUID, message: Message, now: datetime) -> None:
     """1. lanes, and the hold widened to what the ground covers; 2. the dispute's row; 3. event and topic; 4.
-    numbers."""
-    with transaction.atomic(durable=True):
-        dispute = Dispute.objects.get(pk=dispute_id)
-        _, covers = scope_of_dispute(
-            ground=dispute.ground, loan=message.loan, phone=message.phone_digest, customer=dispute.customer
-        )
-        for hold in holds_of_dispute(dispute_id):
-            widen_hold(hold=hold, covers=covers, actor=SERVICE, now=now)
-        dispute = lifecycle.lock_dispute(dispute_id)
-        if dispute.message_id is not None or dispute.status == Status.CLOSED:
-            transaction.set_rollback(True)
-            return
-        dispute.message = message
-        dispute.message_key = str(message.pk)
-        dispute.loan = message.loan
-        dispute.owns_loan = owns(customer=dispute.customer, message=message)
-        watch_for(dispute=dispute, keys=[f"loan:{message.loan}"])
-        dispute.save(update_fields=["message", "message_key", "loan", "owns_loan", "watching"])
-        lifecycle.note(
-            dispute=dispute, kind="dispute.message_found", actor=SERVICE, at=now, data={"message": str(message.pk)}
-        )
-        queue.put(topic="check.requested", key=str(dispute.pk), payload={"dispute": str(dispute.pk)})
-        number_changes()
+    numbers. Needs the outermost transaction."""
+    dispute = Dispute.objects.get(pk=dispute_id)
+    _, covers = scope_of_dispute(
+        ground=dispute.ground, loan=message.loan, phone=message.phone_digest, customer=dispute.customer
+    )
+    for hold in holds_of_dispute(dispute_id):
+        widen_hold(hold=hold, covers=covers, actor=SERVICE, now=now)
+    dispute = lifecycle.lock_dispute(dispute_id)
+    if dispute.message_id is not None or dispute.status == Status.CLOSED:
+        transaction.set_rollback(True)
+        return
+    dispute.message = message
+    dispute.message_key = str(message.pk)
+    dispute.loan = message.loan
+    dispute.owns_loan = owns(customer=dispute.customer, message=message)
+    watch_for(dispute=dispute, keys=[f"loan:{message.loan}"])
+    dispute.save(update_fields=["message", "message_key", "loan", "owns_loan", "watching"])
+    lifecycle.note(
+        dispute=dispute, kind="dispute.message_found", actor=SERVICE, at=now, data={"message": str(message.pk)}
+    )
+    queue.put(topic="check.requested", key=str(dispute.pk), payload={"dispute": str(dispute.pk)})
+    number_changes()
 
 
 def _merge(*, dispute_id: uuid.UUID, message: Message, now: datetime) -> None:
-    """Closes the later of two disputes that turned out to be one; the other's hold stands on."""
-    with transaction.atomic(durable=True):
-        for hold in holds_of_dispute(dispute_id):
-            release_hold(hold=hold, actor=SERVICE, reason="merged", now=now)
-        dispute = lifecycle.lock_dispute(dispute_id)
-        if dispute.status == Status.CLOSED:
-            transaction.set_rollback(True)
-            return
-        other = (
-            Dispute.objects.filter(person=dispute.person, message_key=str(message.pk), ground=dispute.ground)
-            .exclude(pk=dispute.pk)
-            .exclude(status=Status.CLOSED)
-            .first()
-        )
-        lifecycle.close(dispute=dispute, outcome=Outcome.MERGED, actor=SERVICE, now=now, by_person=False)
-        data = {"into": str(other.pk) if other else None}
-        lifecycle.note(dispute=dispute, kind="dispute.merged", actor=SERVICE, at=now, data=data)
-        number_changes()
+    """Closes the later of two disputes that turned out to be one; the other's hold stands on. Needs the outermost
+    transaction."""
+    for hold in holds_of_dispute(dispute_id):
+        release_hold(hold=hold, actor=SERVICE, reason="merged", now=now)
+    dispute = lifecycle.lock_dispute(dispute_id)
+    if dispute.status == Status.CLOSED:
+        transaction.set_rollback(True)
+        return
+    other = (
+        Dispute.objects.filter(person=dispute.person, message_key=str(message.pk), ground=dispute.ground)
+        .exclude(pk=dispute.pk)
+        .exclude(status=Status.CLOSED)
+        .first()
+    )
+    lifecycle.close(dispute=dispute, outcome=Outcome.MERGED, actor=SERVICE, now=now, by_person=False)
+    data = {"into": str(other.pk) if other else None}
+    lifecycle.note(dispute=dispute, kind="dispute.merged", actor=SERVICE, at=now, data=data)
+    number_changes()
 
 
 def seek_messages(*, message_id: uuid.UUID, now: datetime) -> int:
@@ -106,3 +106,13 @@ def seek_messages(*, message_id: uuid.UUID, now: datetime) -> int:
             join_message(dispute_id=dispute_id, now=now)
             tried += 1
     return tried
+
+
+def seek_unfound(*, now: datetime, at_once: int = 500) -> int:
+    """Looks again for the messages of open disputes that have none. Returns how many were joined.
+
+    The import tells of a message only where it sees that somebody waits for it; one that committed in the very moment in
+    which the dispute opened saw nobody. Opens its transactions.
+    """
+    waiting = Dispute.objects.filter(message__isnull=True).exclude(status=Status.CLOSED).order_by("-pk")
+    return sum(join_message(dispute_id=pk, now=now) for pk in waiting.values_list("pk", flat=True)[:at_once])

@@ -121,17 +121,17 @@ def note_outcome_seen(*, dispute_id: uuid.UUID, now: datetime) -> None:
             queue.put(topic="outcome.delivered", key=str(dispute_id), payload={"dispute": str(dispute_id)})
 
 
-def release_after_delivery(*, dispute_id: uuid.UUID, now: datetime) -> None:
-    """Ends the holds of a closed dispute whose outcome has been delivered. Opens its transaction; may be called
-    again."""
-    with transaction.atomic(durable=True):
-        for hold in holds_of_dispute(dispute_id):
-            release_hold(hold=hold, actor=SERVICE, reason="outcome_delivered", now=now)
-        dispute = lock_dispute(dispute_id)
-        if dispute.status != Status.CLOSED or dispute.outcome_delivered_at is None:
-            transaction.set_rollback(True)
-            return
-        number_changes()
+def release_after_delivery(*, dispute_id: uuid.UUID, now: datetime) -> bool:
+    """Ends the holds of a closed dispute whose outcome has been delivered. Needs the outermost transaction; may be
+    called again. False where the outcome is not delivered yet: then nothing may be committed."""
+    for hold in holds_of_dispute(dispute_id):
+        release_hold(hold=hold, actor=SERVICE, reason="outcome_delivered", now=now)
+    dispute = lock_dispute(dispute_id)
+    if dispute.status != Status.CLOSED or dispute.outcome_delivered_at is None:
+        transaction.set_rollback(True)
+        return False
+    number_changes()
+    return True
 
 
 def await_delivery(*, dispute_id: uuid.UUID, now: datetime) -> None:

@@ -1,21 +1,27 @@
-"""The policy packs of this deployment."""
+"""The policy pack that the lender works under."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from functools import lru_cache
+from pathlib import Path
+from pathlib import Path
 
 from django.conf import settings
 
 from disputes.policy.packs import SHIPPED, Pack, Packs, load_packs
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=4)
+def _packs(directory: str) -> Packs:
+    return load_packs(Path(directory) if directory else SHIPPED)
+
+
 def packs() -> Packs:
-    """All packs, read once a process. Raises PackError."""
-    return load_packs(SHIPPED)
+    """Every pack of the deployment, read once a process. Raises PackError."""
+    return _packs(settings.POLICY_DIRECTORY)
 
 
 def pack_in_force(*, at: datetime) -> Pack:
-    """The lender's pack (the setting POLICY_PACK) at an instant; it changes at the lender's local midnight."""
+    """The version of the lender's pack that is in force at `at` (aware); versions change at midnight of the lender's zone."""
     return packs().in_force(settings.POLICY_PACK, at, settings.LENDER_TIME_ZONE)

@@ -1,0 +1,7 @@
+"""Gathers what the rooms show in the admin, for Django to find."""
+
+from disputes.cases.admin import DisputeAdmin
+from disputes.holds.admin import HoldAdmin
+from disputes.outbox.admin import OutboxTopicAdmin
+
+__all__ = ["DisputeAdmin", "HoldAdmin", "OutboxTopicAdmin"]

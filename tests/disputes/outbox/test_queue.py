@@ -1,0 +1,137 @@
+"""The outbox: at least once, whoever dies in the middle."""
+
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+
+import pytest
+from django.db import connection, transaction
+from django.db.models.functions import Now
+
+from disputes.outbox import queue
+from disputes.outbox.models import OutboxTopic
+
+NOTHING: dict = {}
+
+
+def put_one(topic: str = "probe", key: str = "k") -> OutboxTopic:
+    with transaction.atomic():
+        queue.put(topic=topic, key=key, payload={"n": 1})
+    return OutboxTopic.objects.latest("id")
+
+
+class Ear:
+    """Hears a topic, and fails as often as it is told to."""
+
+    def __init__(self, *, fails: int = 0) -> None:
+        self.heard: list[dict] = []
+        self.fails = fails
+
+    def __call__(self, payload) -> None:
+        self.heard.append(dict(payload))
+        if self.fails:
+            self.fails -= 1
+            raise RuntimeError("a name, 13812340001, that must not be kept")
+
+
+@pytest.mark.django_db
+class TestATopic:
+    def test_is_heard_once_by_everybody_and_then_done(self):
+        first, second = Ear(), Ear()
+        row = put_one()
+        subscribers = {"probe": [("first", first), ("second", second)]}
+        assert queue.deliver(topic_id=row.pk, subscribers=subscribers)
+        assert not queue.deliver(topic_id=row.pk, subscribers=subscribers)
+        assert first.heard == second.heard == [{"n": 1}]
+
+    def test_whose_second_listener_fails_is_not_repeated_to_the_first(self):
+        first, second = Ear(), Ear(fails=1)
+        row = put_one()
+        subscribers = {"probe": [("first", first), ("second", second)]}
+        with pytest.raises(RuntimeError):
+            queue.deliver(topic_id=row.pk, subscribers=subscribers)
+        assert queue.deliver(topic_id=row.pk, subscribers=subscribers)
+        assert (len(first.heard), len(second.heard)) == (1, 2)
+
+    def test_that_fails_is_pushed_further_and_further_up_to_an_hour(self):
+        row = put_one()
+        subscribers = {"probe": [("ear", Ear(fails=9))]}
+        waits = []
+        for _ in range(5):
+            with pytest.raises(RuntimeError):
+                queue.deliver(topic_id=row.pk, subscribers=subscribers)
+            row.refresh_from_db()
+            waits.append(row.due_at - row.claimed_until)
+        assert waits == sorted(waits)
+        assert waits[-1] == timedelta(hours=1)
+
+    def test_keeps_no_words_of_an_error(self):
+        row = put_one()
+        with pytest.raises(RuntimeError):
+            queue.deliver(topic_id=row.pk, subscribers={"probe": [("ear", Ear(fails=1))]})
+        row.refresh_from_db()
+        assert row.last_error == "ear: RuntimeError"
+
+    def test_that_nobody_hears_is_done_at_once(self):
+        row = put_one()
+        assert queue.deliver(topic_id=row.pk, subscribers=NOTHING)
+
+    def test_goes_with_the_transaction_that_wrote_it(self):
+        with pytest.raises(RuntimeError), transaction.atomic():
+            queue.put(topic="probe", key="k")
+            raise RuntimeError
+        assert not OutboxTopic.objects.exists()
+
+
+@pytest.mark.django_db
+class TestTheSweeper:
+    def test_sends_what_is_due_and_not_done(self):
+        row = put_one()
+        assert queue.sweep() == 0
+        OutboxTopic.objects.update(due_at=Now() - timedelta(seconds=1))
+        assert queue.sweep() == 1
+        row.refresh_from_db()
+        assert queue.sweep() == 0, "sent, so not due again at once"
+
+    def test_forgets_what_was_done_long_ago(self):
+        done, fresh = put_one(key="old"), put_one(key="new")
+        OutboxTopic.objects.filter(pk=done.pk).update(done_at=Now() - queue.KEEP_DONE - timedelta(days=1))
+        queue.sweep()
+        assert list(OutboxTopic.objects.values_list("pk", flat=True)) == [fresh.pk]
+
+
+@pytest.mark.django_db(transaction=True)
+class TestTwoWorkersWithOneTask:
+    def run(self, deliver, workers: int = 8) -> list[dict]:
+        ear = Ear()
+        row = put_one()
+        start = threading.Barrier(workers)
+
+        def worker() -> None:
+            try:
+                start.wait()
+                deliver(row.pk, {"probe": [("ear", ear)]})
+            finally:
+                connection.close()
+
+        threads = [threading.Thread(target=worker) for _ in range(workers)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return ear.heard
+
+    def test_call_the_listener_once(self):
+        for _ in range(5):
+            assert len(self.run(lambda pk, ears: queue.deliver(topic_id=pk, subscribers=ears))) == 1
+
+    def test_would_call_it_twice_if_they_looked_and_then_wrote(self):
+        def unclaimed(pk, ears) -> None:
+            row = OutboxTopic.objects.get(pk=pk)
+            if row.done_at is None:
+                for _, ear in ears["probe"]:
+                    ear(row.payload)
+                OutboxTopic.objects.filter(pk=pk).update(done_at=Now())
+
+        assert any(len(self.run(unclaimed)) > 1 for _ in range(10))
