@@ -202,6 +202,11 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 15.0,
         "options": {"expires": 15},
     },
+    "seek messages that disputes wait for": {
+        "task": "disputes.tasks.seek_unfound",
+        "schedule": 60.0,
+        "options": {"expires": 60},
+    },
     "keep the partitions": {
         "task": "disputes.tasks.keep_partitions",
         "schedule": 24 * 3600.0,

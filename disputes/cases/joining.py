@@ -111,8 +111,8 @@ def seek_messages(*, message_id: uuid.UUID, now: datetime) -> int:
 def seek_unfound(*, now: datetime, at_once: int = 500) -> int:
     """Looks again for the messages of open disputes that have none. Returns how many were joined.
 
-    The import tells of a message only where it sees that somebody waits for it; one that committed in the very moment in
-    which the dispute opened saw nobody. Opens its transactions.
+    The import tells of a message only where it sees that somebody waits for it; one that committed in the very moment
+    in which the dispute opened saw nobody. Opens its transactions.
     """
     waiting = Dispute.objects.filter(message__isnull=True).exclude(status=Status.CLOSED).order_by("-pk")
     return sum(join_message(dispute_id=pk, now=now) for pk in waiting.values_list("pk", flat=True)[:at_once])
