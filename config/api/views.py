@@ -67,6 +67,12 @@ class ServiceView(APIView):
         if allowed is not True and (not allowed or asked not in allowed):
             raise exceptions.PermissionDenied("Your token does not allow this call.", "not_allowed")
 
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
+        """What is answered is one caller's own: no cache between us and them keeps it."""
+        finished = super().finalize_response(request, response, *args, **kwargs)
+        finished.headers.setdefault("Cache-Control", "no-store")
+        return finished
+
     @property
     def caller(self) -> Caller:
         """Who called, once let in."""

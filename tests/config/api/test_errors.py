@@ -157,6 +157,16 @@ def test_an_answer_is_json_whatever_was_asked_for(desk: Api) -> None:
             assert answer["Content-Type"] == "application/json"
 
 
+def test_no_cache_on_the_way_keeps_an_answer(desk: Api, anybody: Api) -> None:
+    for answer in (
+        desk.get("/api/v1/probes"),
+        send(desk, {"name": "a"}),
+        send(desk, {"name": "a"}),
+        anybody.get("/api/v1/probes"),
+    ):
+        assert answer["Cache-Control"] == "no-store"
+
+
 @pytest.mark.parametrize("asked", ["abc-123", "A" * 64, "0193.x_y"])
 def test_a_plain_request_id_is_kept(anybody: Api, asked: str) -> None:
     assert anybody.get("/api/v1/probes", X_Request_Id=asked)["X-Request-Id"] == asked
