@@ -1,135 +1,78 @@
-"""A lender in tests: records as its systems would send them, through the import's own endpoint."""
+"""A lender of two customers, made through the API."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from typing import Any
 
-from tests.callers import Api, system
+from tests import callers
 
-Line = dict[str, Any]
-
-
-def send_records(*lines: Line, api: Api | None = None) -> list[Line]:
-    """Imports the lines and returns their results. Fails where one is refused."""
-    results = send_any_records(*lines, api=api)
-    refused = [result for result in results if result["result"] == "error"]
-    assert not refused, refused
-    return results
-
-
-def send_any_records(*lines: Line, api: Api | None = None) -> list[Line]:
-    """Imports the lines and returns their results, errors too."""
-    body = "\n".join(json.dumps(line, ensure_ascii=False) for line in lines)
-    answer = (api or system("records:write")).post(
-        "/api/v1/records/import", body.encode(), content_type="application/x-ndjson"
-    )
-    assert answer.status_code == 200, answer.content
-    content = b"".join(answer.streaming_content) if answer.streaming else answer.content
-    return [json.loads(line) for line in content.decode().splitlines()]
-
-
-def customer_line(customer: str = "C1", *, phone: str = "+8613812340001", **more: Any) -> Line:
-    return {
-        "type": "customer",
-        "external_id": customer,
-        "name": "王芳",
-        "phones": [{"number": phone, "role": "own"}],
-        "language": "en",
-        "time_zones": ["Asia/Shanghai"],
-        **more,
-    }
-
-
-def loan_lines(
-    loan: str = "L1",
-    *,
-    customer: str = "C1",
-    due: Iterable[str] = ("2026-02-01", "2026-03-01", "2026-04-01"),
-    amount: str = "100.00",
-    **more: Any,
-) -> list[Line]:
-    """A loan in CNY, in Shanghai, with one instalment a due date, known from 2026-01-01 on."""
-    known = "2026-01-01T00:00:00+08:00"
-    return [
+RECORDS = [
+    *(
+        {"type": "customer", "external_id": f"C{n}", "phones": [{"number": f"+861381234000{n}", "role": "own"}]}
+        for n in (1, 2)
+    ),
+    *(
         {
             "type": "loan",
-            "external_id": loan,
-            "posted_at": known,
-            "customer": customer,
+            "external_id": f"L{n}",
+            "customer": f"C{n}",
             "currency": "CNY",
-            "time_zone": "Asia/Shanghai",
+            "principal": "1000.00",
             "opened_on": "2026-01-01",
-            **more,
-        },
-        *(
-            {
-                "type": "instalment",
-                "external_id": f"{loan}-{number}",
-                "posted_at": known,
-                "loan": loan,
-                "number": number,
-                "due_on": day,
-                "amount": amount,
-            }
-            for number, day in enumerate(due, start=1)
-        ),
-    ]
+            "time_zone": "Asia/Shanghai",
+        }
+        for n in (1, 2)
+    ),
+    *(
+        {"type": "instalment", "external_id": f"I{n}", "loan": f"L{n}", "number": 1, "due_on": "2026-02-01"}
+        | {"amount": "1000.00"}
+        for n in (1, 2)
+    ),
+    *(
+        {
+            "type": "message",
+            "external_id": f"M{n}",
+            "loan": "L1",
+            "phone": "+8613812340001",
+            "channel": "sms",
+            "category": "urge",
+            "sent_at": f"2026-02-0{n}T10:00:00+08:00",
+            "body": "Please pay.",
+        }
+        for n in (1, 2)
+    ),
+]
+"""Lines of an import: C1 owns the loan L1 and got the messages M1 and M2 about it; C2 owns L2."""
+
+GATE_ITEMS: dict[str, Any] = {
+    "items": [{"request_id": "r1", "phone": "+8613812340001", "loan": "L1", "channel": "sms", "category": "service"}]
+}
+"""A question to the gate that is allowed."""
 
 
-def repayment_line(repayment: str, *, loan: str = "L1", amount: str = "100.00", paid: str, posted: str) -> Line:
+def load_records(records: list[dict[str, Any]]) -> None:
+    """Imports lines; an error line fails the test."""
+    lines = b"".join(json.dumps(record).encode() + b"\n" for record in records)
+    answer = callers.system("records:write").post("/api/v1/records/import", lines, content_type="application/x-ndjson")
+    assert answer.status_code == 200, b"".join(answer)
+    results = [json.loads(line) for line in b"".join(answer).splitlines()]
+    assert [row for row in results if row["result"] == "error"] == []
+    assert len(results) == len(records)
+
+
+def small_lender() -> dict[str, str]:
+    """Loads RECORDS, gets a permit for the loan L1, then disputes the message M1 as C1. Returns what each is called."""
+    load_records(RECORDS)
+    gate = callers.system("gate").post("/api/v1/gate/decisions", GATE_ITEMS)
+    assert gate.json()["decisions"][0]["outcome"] == "allow", gate.content
+    dispute = callers.customer("C1").post(
+        "/api/v1/disputes", {"message": {"external_id": "M1"}, "ground": "not_overdue"}, Idempotency_Key="first"
+    )
+    assert dispute.status_code == 201, dispute.content
     return {
-        "type": "repayment",
-        "external_id": repayment,
-        "loan": loan,
-        "amount": amount,
-        "paid_at": paid,
-        "posted_at": posted,
-        "reference": repayment,
+        "loan": "L1",
+        "message": dispute.json()["message"]["id"],
+        "dispute": dispute.json()["id"],
+        "permit": gate.json()["decisions"][0]["permit"]["id"],
     }
-
-
-def message_line(message: str = "M1", *, loan: str = "L1", phone: str = "+8613812340001", **more: Any) -> Line:
-    """An urge by the rule R1, sent on 2026-02-03 at 10:00 in Shanghai."""
-    return {
-        "type": "message",
-        "external_id": message,
-        "loan": loan,
-        "phone": phone,
-        "channel": "sms",
-        "category": "urge",
-        "sent_at": "2026-02-03T10:00:00+08:00",
-        "sending_rule": "R1",
-        "body": "您的借款已逾期,请立即还款。",
-        "short_ref": f"S-{message}",
-        **more,
-    }
-
-
-RULE: Line = {"type": "sending_rule", "external_id": "R1", "name": "Overdue", "aim": "overdue", "min_dpd": 1}
-
-
-def watermarks(until: str = "2026-06-01T00:00:00+08:00") -> list[Line]:
-    """Every feed complete up to then."""
-    return [
-        {"type": "watermark", "external_id": feed, "feed": feed, "complete_until": until}
-        for feed in ("repayments", "schedule", "messages")
-    ]
-
-
-def late_posting() -> list[Line]:
-    """C1 paid the first instalment of L1 on its due date; it was posted after the urge M1 had gone out."""
-    return [
-        RULE,
-        customer_line(),
-        *loan_lines(),
-        repayment_line("P1", paid="2026-02-01T09:00:00+08:00", posted="2026-02-04T09:00:00+08:00"),
-        message_line(),
-        *watermarks(),
-    ]
-
-
-def in_arrears() -> list[Line]:
-    """C1 has paid nothing of L1 when the urge M1 goes out."""
-    return [RULE, customer_line(), *loan_lines(), message_line(), *watermarks()]

@@ -2,7 +2,8 @@
 
 `scope`: the scope that a system needs, or ``any`` (none is needed), or ``-`` (systems may not call it, whatever they
 may otherwise). The last three columns are the status that answers a system with that scope, the customer C1, to whom
-what is asked for belongs, and the customer C2. A ``*`` behind C2's status: the answer must not name anything of C1's.
+what is asked for belongs (tests/lender.py), and the customer C2. A ``*`` behind C2's status: the answer must not name
+anything of C1's.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from config.api.callers import SCOPES
 from tests import callers
 from tests.callers import Api
+from tests.lender import GATE_ITEMS, small_lender
 
 pytestmark = pytest.mark.django_db
 
@@ -52,53 +54,11 @@ DISPUTE = {"message": {"external_id": "M2"}, "ground": "already_paid"}
 BODIES: dict[str, Any] = {
     "POST records/import": {"type": "watermark", "feed": "messages", "complete_until": "2026-01-01T00:00:00Z"},
     "POST disputes/{dispute}/comments": {"text": "I paid on the third."},
-    "POST gate/decisions": {
-        "items": [
-            {"request_id": "r1", "phone": "+8613812340001", "loan": "L1", "channel": "sms", "category": "service"}
-        ]
-    },
+    "POST gate/decisions": GATE_ITEMS,
     "POST opt-outs": {"phone": "+8613812340001", "source": "test"},
     "POST opt-ins": {"phone": "+8613812340001", "source": "test"},
 }
 """What is sent, by method and endpoint; nothing where it is not named here."""
-
-RECORDS = [
-    *(
-        {"type": "customer", "external_id": f"C{n}", "phones": [{"number": f"+861381234000{n}", "role": "own"}]}
-        for n in (1, 2)
-    ),
-    *(
-        {
-            "type": "loan",
-            "external_id": f"L{n}",
-            "customer": f"C{n}",
-            "currency": "CNY",
-            "principal": "1000.00",
-            "opened_on": "2026-01-01",
-            "time_zone": "Asia/Shanghai",
-        }
-        for n in (1, 2)
-    ),
-    *(
-        {"type": "instalment", "external_id": f"I{n}", "loan": f"L{n}", "number": 1, "due_on": "2026-02-01"}
-        | {"amount": "1000.00"}
-        for n in (1, 2)
-    ),
-    *(
-        {
-            "type": "message",
-            "external_id": f"M{n}",
-            "loan": "L1",
-            "phone": "+8613812340001",
-            "channel": "sms",
-            "category": "urge",
-            "sent_at": f"2026-02-0{n}T10:00:00+08:00",
-            "body": "Please pay.",
-        }
-        for n in (1, 2)
-    ),
-]
-"""C1 owns the loan L1 and got the messages M1 and M2 about it; C2 owns L2."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,24 +130,8 @@ def test_every_endpoint_is_in_the_table() -> None:
 
 @pytest.fixture
 def places() -> dict[str, str]:
-    """Records, a dispute and a permit of C1's, made through the API; what stands for each name in the table."""
-    feeder = callers.system("records:write")
-    lines = b"".join(json.dumps(record).encode() + b"\n" for record in RECORDS)
-    answer = feeder.post("/api/v1/records/import", lines, content_type="application/x-ndjson")
-    results = [json.loads(line) for line in b"".join(answer).splitlines()]
-    assert [row["errors"] for row in results if row["result"] == "error"] == []
-    messages = callers.customer("C1").get("/api/v1/messages").json()["results"]
-    gate = callers.system("gate").post("/api/v1/gate/decisions", BODIES["POST gate/decisions"])
-    dispute = callers.customer("C1").post(
-        "/api/v1/disputes", {"message": {"external_id": "M1"}, "ground": "not_overdue"}, Idempotency_Key="first"
-    )
-    assert dispute.status_code == 201, dispute.content
-    return {
-        "loan": "L1",
-        "message": messages[0]["id"],
-        "dispute": dispute.json()["id"],
-        "permit": gate.json()["decisions"][0]["permit"]["id"],
-    }
+    """What stands for each name in the table."""
+    return small_lender()
 
 
 def call(api: Api, row: Row, places: dict[str, str]) -> Any:
