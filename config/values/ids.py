@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import uuid
+from datetime import datetime
 
 from uuid_utils import compat
 
@@ -14,6 +15,11 @@ _READ_AS = {"O": "0", "I": "1", "L": "1"}
 def new_id() -> uuid.UUID:
     """A UUIDv7, made here rather than by the database: PostgreSQL 15 to 17 cannot make one."""
     return compat.uuid7()
+
+
+def floor_of(instant: datetime) -> uuid.UUID:
+    """The lowest UUIDv7 of an instant's millisecond: every id made from then on is not below it."""
+    return uuid.UUID(int=max(0, int(instant.timestamp() * 1000)) << 80)
 
 
 def new_token() -> str:

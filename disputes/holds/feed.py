@@ -1,0 +1,98 @@
+"""The suppression feed: what changed of the holds, numbered in commit order."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+from django.db import connection, transaction
+
+from config.api.locks import FEED_NUMBER, NAMESPACE
+from disputes.holds.models import Hold, SuppressionChange
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(kw_only=True, slots=True)
+class _Waiting:
+    """Changes of one transaction that have no number yet. `block`: its outermost block, so that those of a transaction that
+    was rolled back are never taken for this one's."""
+
+    block: object
+    rows: list[dict[str, Any]] = field(default_factory=list)
+
+
+def _outermost() -> object:
+    """The outermost block that is ours; a test case's own counts where there is no other."""
+    blocks = connection.atomic_blocks
+    ours = [block for block in blocks if not getattr(block, "_from_testcase", False)]
+    return (ours or blocks)[0]
+
+
+def _waiting() -> _Waiting:
+    found: _Waiting | None = getattr(connection, "_recourse_changes", None)
+    if found is None or found.block is not _outermost():
+        found = _Waiting(block=_outermost())
+        connection._recourse_changes = found  # type: ignore[attr-defined]
+    return found
+
+
+def note_change(*, kind: str, hold: Hold, keys: Sequence[str], permits_out: Sequence[dict[str, Any]] = ()) -> None:
+    """Keeps a change of a hold until `number_changes` writes it. Needs the hold's transaction."""
+    waiting = _waiting()
+    if not waiting.rows:
+        transaction.on_commit(lambda: _number_late(waiting))
+    waiting.rows.append(
+        {
+            "kind": kind,
+            "hold": str(hold.pk),
+            "scope": hold.scope,
+            "reason": hold.reason,
+            "keys": sorted(key for key in keys if key[0] != "s"),
+            "permits_out": list(permits_out),
+        }
+    )
+
+
+def number_changes() -> None:
+    """Writes the feed's rows of this transaction. Its owner calls it last: no lane and no row is locked after it.
+
+    1. one advisory lock, held until the commit; 2. in the next statement the numbers. Whoever waits for the lock draws a
+    higher number and commits later, so a reader that has seen a number has seen all below it.
+    """
+    waiting = _waiting()
+    if not waiting.rows:
+        return
+    rows, waiting.rows = waiting.rows, []
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [NAMESPACE, FEED_NUMBER])
+        cursor.execute(
+            """
+            INSERT INTO disputes_suppressionchange (number, kind, hold_id, at, scope, reason, keys, permits_out)
+            SELECT nextval('disputes_suppression_number'), row.kind, row.hold, clock_timestamp(), row.scope, row.reason,
+                   row.keys, row.permits_out
+            FROM jsonb_to_recordset(%s::jsonb)
+                 AS row (kind text, hold uuid, scope text, reason text, keys text[], permits_out jsonb)
+            """,
+            [json.dumps(rows)],
+        )
+
+
+def _number_late(waiting: _Waiting) -> None:
+    """A transaction that wrote holds and forgot the feed: late is better than lost, and loud."""
+    if not waiting.rows:
+        return
+    log.error("feed_numbered_late", changes=len(waiting.rows))
+    rows = waiting.rows
+    with transaction.atomic():
+        _waiting().rows.extend(rows)
+        number_changes()
+
+
+def last_number() -> int:
+    """The feed's highest number that is committed; 0 where it is empty."""
+    row = SuppressionChange.objects.order_by("-number").values_list("number", flat=True).first()
+    return row or 0

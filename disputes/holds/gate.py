@@ -1,0 +1,210 @@
+"""The gate: may this message go out? Every message that is sent has been asked for here."""
+
+from __future__ import annotations
+
+import random
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+from django.db import transaction
+from django.utils import timezone
+
+from disputes.holds import reading
+from disputes.holds.permits import Grant, new_permit_id, write_grants
+from disputes.holds.policies import pack_in_force
+from disputes.holds.walking import Decision, GateItem, Walk
+
+log = structlog.get_logger(__name__)
+
+CHUNK = 500
+"""Items decided in one transaction."""
+WAIT = 2.0
+"""Seconds for which a chunk tries to get the lanes of its items; then those left are `busy`."""
+_NAP = (0.002, 0.006)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Permitted:
+    """The permit of an item that is allowed. `id` None: a dry run grants none."""
+
+    id: uuid.UUID
+    expires_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """What the gate says of one item."""
+
+    reasons: tuple[str, ...]
+    next_allowed_at: datetime | None = None
+    permit: Permitted | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answers:
+    """In the order asked. `decided_at`: the database's clock, of the last chunk."""
+
+    decided_at: datetime
+    answers: tuple[Answer, ...]
+
+
+MALFORMED = Answer(reasons=("malformed",))
+BUSY = Answer(reasons=("busy",))
+UNDECIDABLE = Answer(reasons=("undecidable",))
+
+
+def decide(
+    *, items: Sequence[GateItem | None], caller: str, permit_seconds: int, dry_run: bool, wait: float = WAIT
+) -> Answers:
+    """Decides every item, and grants a permit for each that is allowed. None stands for one that could not be read.
+
+    Opens its transactions, one for each chunk and round: call it outside of any. Whatever goes wrong with an item denies that
+    item alone. The answer keeps the order asked; with a cap, a later item may have taken the slot of an earlier one whose
+    lanes were in use. `caller`: under whose name request ids are kept. `dry_run`: nothing is locked or written.
+    """
+    answers: list[Answer] = [MALFORMED] * len(items)
+    decided_at: datetime | None = None
+    places = [place for place, item in enumerate(items) if item is not None]
+    for first in range(0, len(places), CHUNK):
+        chunk = {place: item for place in places[first : first + CHUNK] if (item := items[place]) is not None}
+        job = _Chunk(chunk=chunk, caller=caller, seconds=permit_seconds, dry_run=dry_run)
+        try:
+            job.run(wait=wait)
+        except Exception as error:  # what cannot be decided is denied, and never takes the batch with it
+            log.exception("gate_chunk_failed", items=len(job.left), error=type(error).__name__)
+        for place in chunk:
+            answers[place] = job.answers.get(place, UNDECIDABLE)
+        decided_at = job.decided_at or decided_at
+    return Answers(decided_at=decided_at or timezone.now(), answers=tuple(answers))
+
+
+class _Chunk:
+    """Up to CHUNK items, decided in rounds: those whose lanes were all got, committed; then the rest again."""
+
+    def __init__(self, *, chunk: dict[int, GateItem], caller: str, seconds: int, dry_run: bool) -> None:
+        self.left = dict(chunk)
+        self.caller = caller
+        self.good_for = timedelta(seconds=seconds)
+        self.dry_run = dry_run
+        self.answers: dict[int, Answer] = {}
+        self.decided_at: datetime | None = None
+
+    def run(self, *, wait: float) -> None:
+        until = time.monotonic() + wait
+        while self.left:
+            if self.dry_run:
+                owners = reading.read_owners(list(self.left.values()))
+                self._settle(self._decide(owners, lanes=None))
+                return
+            # Read before the lanes, to know which they are; a round that finds another owner under them leaves the item.
+            owners = reading.read_owners(list(self.left.values()))
+            lanes = {lane for item in self.left.values() for lane in owners.lanes_of(item)}
+            with transaction.atomic(durable=True):
+                found = self._decide(owners, lanes=lanes)
+            # Only what has been committed is an answer.
+            self._settle(found)
+            if self.left:
+                if time.monotonic() >= until:
+                    self._settle(dict.fromkeys(self.left, BUSY))
+                    return
+                time.sleep(random.uniform(*_NAP))
+
+    def _settle(self, found: dict[int, Answer]) -> None:
+        self.answers.update(found)
+        for place in found:
+            del self.left[place]
+
+    def _decide(self, owners: reading.Owners, *, lanes: set[int] | None) -> dict[int, Answer]:
+        """One round. Needs a transaction, which frees the lanes.
+
+        1. lanes without waiting, and in later statements the facts; 2. the items whose lanes were all got, and whose owners
+        are who they were before, one by one in the order asked; 3. their permits, in one statement.
+        """
+        read = reading.read_facts(
+            items=list(self.left.values()),
+            lanes=None if lanes is None else sorted(lanes),
+            caller=self.caller,
+            pack_at=lambda at: pack_in_force(at=at),
+            now=timezone.now(),
+        )
+        self.decided_at = read.facts.at
+        walk = Walk(read.facts)
+        found: dict[int, Answer] = {}
+        grants: dict[str, tuple[GateItem, Grant]] = {}
+        loose: list[Grant] = []
+        for place, item in self.left.items():
+            if lanes is not None and not (
+                owners.lanes_of(item) <= read.lanes and owners.of(item) == read.owners.of(item)
+            ):
+                continue
+            before = grants.get(item.request_id) if item.request_id else None
+            if before is not None:
+                found[place] = self._same_request(item, before)
+                continue
+            decision = self._one(walk, item)
+            if decision is None:
+                found[place] = UNDECIDABLE
+                continue
+            grant = self._grant(item, decision, read.facts.at)
+            if grant is not None and item.request_id:
+                grants[item.request_id] = (item, grant)
+            elif grant is not None:
+                loose.append(grant)
+            found[place] = self._answer(decision, grant)
+        if lanes is not None:
+            write_grants(caller=self.caller, grants=[*(grant for _, grant in grants.values()), *loose])
+        return found
+
+    def _one(self, walk: Walk, item: GateItem) -> Decision | None:
+        """The decision; None where the item's own facts cannot be read."""
+        try:
+            return walk.decide(item)
+        except Exception as error:  # a record that nobody foresaw must not stop the batch, nor let the message out
+            log.exception("gate_item_undecidable", loan=item.loan, error=type(error).__name__)
+            return None
+
+    def _grant(self, item: GateItem, decision: Decision, at: datetime) -> Grant | None:
+        if not decision.allowed or decision.permit is not None:
+            return None
+        return Grant(
+            id=new_permit_id(),
+            request_id=item.request_id,
+            phone=item.phone,
+            loan=item.loan,
+            customer=decision.customer,
+            channel=item.channel,
+            category=item.category,
+            sending_rule=item.sending_rule,
+            vendor=item.vendor,
+            reply_to=item.reply_to,
+            granted_at=at,
+            expires_at=at + self.good_for,
+        )
+
+    def _answer(self, decision: Decision, grant: Grant | None) -> Answer:
+        if not decision.allowed:
+            return Answer(reasons=decision.reasons, next_allowed_at=decision.next_allowed_at)
+        if self.dry_run:
+            return Answer(reasons=())
+        given = decision.permit or grant
+        if given is None:
+            raise RuntimeError("an item was allowed without a permit")
+        return Answer(reasons=(), permit=Permitted(id=given.id, expires_at=given.expires_at))
+
+    def _same_request(self, item: GateItem, before: tuple[GateItem, Grant]) -> Answer:
+        """The same request twice in one batch is one message: it has one permit. Another message by the same id is a slip."""
+        first, grant = before
+        if (first.phone, first.loan, first.channel, first.category) != (
+            item.phone,
+            item.loan,
+            item.channel,
+            item.category,
+        ):
+            return MALFORMED
+        if self.dry_run:
+            return Answer(reasons=())
+        return Answer(reasons=(), permit=Permitted(id=grant.id, expires_at=grant.expires_at))

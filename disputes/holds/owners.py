@@ -1,0 +1,64 @@
+"""Who owns what a hold covers, and so which lanes it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from disputes.holds.scopes import Covers
+from disputes.lanes.locking import lane_of_customer, lane_of_loan, lane_of_phone, lane_of_rule
+from disputes.records.models import CustomerPhone, Loan
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Owned:
+    """Covers with their owners, as one statement's snapshot after another saw them.
+
+    `owner`: (loan, customer or None); `phones`: (customer, digest) of the own phones of the covered customers.
+    """
+
+    covers: Covers
+    owner: frozenset[tuple[str, str | None]]
+    phones: frozenset[tuple[str, bytes]]
+
+    def keys(self) -> tuple[str, ...]:
+        """The keys of what is covered, sorted; the persons beside them."""
+        owners = {customer for _, customer in self.owner if customer}
+        keys = {f"l:{loan}" for loan in self.covers.loans}
+        keys |= {f"c:{customer}" for customer in self.covers.customers}
+        keys |= {f"p:{digest.hex()}" for digest in self.covers.phones}
+        keys |= {f"p:{digest.hex()}" for customer, digest in self.phones if customer in self.covers.customers}
+        keys |= {f"r:{rule}" for rule in self.covers.rules}
+        persons = self.covers.persons | owners | self.covers.customers
+        keys |= {f"sc:{customer}" for customer in persons}
+        keys |= {f"sp:{digest.hex()}" for digest in self.covers.person_phones | {digest for _, digest in self.phones}}
+        return tuple(sorted(keys))
+
+    def lanes(self) -> set[int]:
+        lanes = {lane_of_loan(loan=loan, customer=customer) for loan, customer in self.owner}
+        lanes |= {lane_of_rule(rule) for rule in self.covers.rules}
+        return lanes | lanes_of_keys(self.keys())
+
+
+def resolve(covers: Covers) -> Owned:
+    """Who owns it now, in two statements at most."""
+    owner = dict.fromkeys(covers.loans)
+    if owner:
+        owner.update(Loan.objects.filter(pk__in=owner).values_list("pk", "customer"))
+    whose = covers.customers | covers.persons | {customer for customer in owner.values() if customer}
+    phones = CustomerPhone.objects.filter(customer__in=whose, role="own").values_list("customer", "digest")
+    return Owned(covers=covers, owner=frozenset(owner.items()), phones=frozenset(phones if whose else ()))
+
+
+def lanes_of_keys(keys: Iterable[str]) -> set[int]:
+    """The lanes that keys name by themselves; a loan's is its customer's, and comes from `Owned.lanes`."""
+    lanes = set()
+    for key in keys:
+        kind, _, rest = key.partition(":")
+        if kind in ("c", "sc"):
+            lanes.add(lane_of_customer(rest))
+        elif kind in ("p", "sp"):
+            lanes.add(lane_of_phone(bytes.fromhex(rest)))
+        elif kind == "r":
+            lanes.add(lane_of_rule(rest))
+    return lanes

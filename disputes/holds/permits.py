@@ -1,0 +1,231 @@
+"""Permits: leave for one message. Granted by the gate alone; listed for recall, marked used, handed back here."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import connection
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from config.values.ids import floor_of, new_id
+from disputes.holds.models import Permit
+from disputes.holds.scopes import Covers, covers_of_keys
+from disputes.holds.walking import HoldFact, stops
+from disputes.policy.packs import Pack
+
+LONGEST = 600
+"""Seconds that a permit may be good for."""
+COUNTS_FOR = timedelta(hours=24)
+"""How long a permit counts as a contact without a message."""
+CLOCKS_DIFFER = timedelta(hours=1)
+"""An id bears the web process's clock, the rest the database's: how far apart they may be when partitions are pruned."""
+
+
+class PermitUsed(Exception):
+    """A message was recorded on the permit, so it cannot be handed back (409)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PermitOut:
+    """A permit that is out while a hold is placed."""
+
+    id: uuid.UUID
+    request_id: str
+    loan: str | None
+    channel: str
+    category: str
+    vendor: str
+    granted_at: datetime
+    expires_at: datetime
+
+    def render(self) -> dict[str, Any]:
+        """For the lender's systems, and for the feed."""
+        return {
+            "id": str(self.id),
+            "request_id": self.request_id,
+            "loan": self.loan,
+            "channel": self.channel,
+            "category": self.category,
+            "vendor": self.vendor,
+            "granted_at": self.granted_at.isoformat(),
+            "expires_at": self.expires_at.isoformat(),
+        }
+
+    def render_bare(self) -> dict[str, Any]:
+        """For a person, who learns nothing of whose loan it is."""
+        return {"id": str(self.id), "expires_at": self.expires_at.isoformat()}
+
+
+def permits_covered(*, keys: Sequence[str], hold: HoldFact, pack: Pack, now: datetime) -> tuple[PermitOut, ...]:
+    """The permits that live and that a hold of these keys would have denied, oldest first. Needs the keys' lanes.
+
+    One that was handed back is out no longer; one whose message is recorded already is listed all the same.
+    """
+    covers = covers_of_keys(keys)
+    rows = (
+        Permit.objects.filter(
+            _touches(covers),
+            # For the partitions alone: what is out is decided by the database's clock.
+            pk__gte=floor_of(now - timedelta(seconds=LONGEST) - CLOCKS_DIFFER),
+            expires_at__gt=_clock_timestamp(),
+            unused_at__isnull=True,
+        )
+        .order_by("granted_at", "pk")
+        .iterator(chunk_size=1000)
+    )
+    return tuple(
+        PermitOut(
+            id=row.pk,
+            request_id=row.request_id,
+            loan=row.loan,
+            channel=row.channel,
+            category=row.category,
+            vendor=row.vendor,
+            granted_at=row.granted_at,
+            expires_at=row.expires_at,
+        )
+        for row in rows
+        if stops(
+            hold=hold,
+            category=row.category,
+            loan=row.loan,
+            surveys_only=not _message_key(row, covers),
+            pack=pack,
+        )
+    )
+
+
+def _touches(covers: Covers) -> Q:
+    """Also those of the persons, whose surveys a hold stops."""
+    return (
+        Q(loan__in=covers.loans)
+        | Q(customer__in=covers.customers | covers.persons)
+        | Q(phone_digest__in=covers.phones | covers.person_phones)
+        | Q(sending_rule__in=covers.rules)
+    )
+
+
+def _message_key(row: Permit, covers: Covers) -> bool:
+    return (
+        row.loan in covers.loans
+        or row.customer in covers.customers
+        or bytes(row.phone_digest) in covers.phones
+        or row.sending_rule in covers.rules
+    )
+
+
+def _clock_timestamp() -> Any:
+    from django.db.models import DateTimeField, Func
+
+    return Func(function="clock_timestamp", output_field=DateTimeField())
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Grant:
+    """A permit to be written: the item's fields as the gate read them, under the item's lanes."""
+
+    id: uuid.UUID
+    request_id: str
+    phone: bytes
+    loan: str | None
+    customer: str | None
+    channel: str
+    category: str
+    sending_rule: str | None
+    vendor: str
+    reply_to: str | None
+    granted_at: datetime
+    expires_at: datetime
+
+
+def new_permit_id() -> uuid.UUID:
+    return new_id()
+
+
+def write_grants(*, caller: str, grants: Sequence[Grant]) -> None:
+    """Writes permits, in one statement. Needs the transaction that holds their lanes."""
+    if not grants:
+        return
+    rows = [
+        {
+            "id": str(grant.id),
+            "request_id": grant.request_id,
+            "granted_at": grant.granted_at.isoformat(),
+            "expires_at": grant.expires_at.isoformat(),
+            "phone": grant.phone.hex(),
+            "loan": grant.loan,
+            "customer": grant.customer,
+            "channel": grant.channel,
+            "category": grant.category,
+            "sending_rule": grant.sending_rule,
+            "vendor": grant.vendor,
+            "reply_to": grant.reply_to,
+        }
+        for grant in grants
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            INSERT INTO disputes_permit (id, caller, request_id, granted_at, expires_at, phone_digest, loan, customer,
+                                         channel, category, sending_rule, vendor, reply_to)
+            SELECT id, %s, request_id, granted_at, expires_at, decode(phone, 'hex'), loan, customer, channel, category,
+                   sending_rule, vendor, reply_to
+            FROM jsonb_to_recordset(%s::jsonb) AS grants (
+                id uuid, request_id text, granted_at timestamptz, expires_at timestamptz, phone text, loan text,
+                customer text, channel text, category text, sending_rule text, vendor text, reply_to text)
+            """,
+            [caller, json.dumps(rows)],
+        )
+
+
+def hand_back(*, permit: uuid.UUID) -> datetime:
+    """The permit's message will not be sent: its slot under the caps is free again. Returns since when.
+
+    Opens no transaction: one conditional UPDATE, so that a message that is recorded at the same moment wins. Again: the
+    same answer. Raises Permit.DoesNotExist, PermitUsed.
+    """
+    Permit.objects.filter(pk=permit, unused_at__isnull=True, message__isnull=True).update(unused_at=Now())
+    row = Permit.objects.only("unused_at", "message").get(pk=permit)
+    if row.unused_at is None:
+        raise PermitUsed()
+    unused_at: datetime = row.unused_at
+    return unused_at
+
+
+def mark_used(messages: Iterable[Any]) -> int:
+    """Messages that were recorded bring their permits back: each then counts as its message, not twice.
+
+    `messages`: with `permit` (what the sender named: maybe nonsense), `external_id` and `sent_at`. Set-based; needs the
+    import's transaction. The first message of a permit stays its own; a permit that was handed back becomes a contact
+    again through the message alone. Returns how many were marked.
+    """
+    rows = {}
+    for message in messages:
+        permit = _as_uuid(message.permit)
+        if permit is not None and message.sent_at is not None:
+            rows.setdefault(permit, {"id": permit, "message": message.external_id, "at": message.sent_at.isoformat()})
+    if not rows:
+        return 0
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE disputes_permit AS permit SET message = brought.message, used_at = brought.at
+            FROM jsonb_to_recordset(%s::jsonb) AS brought (id uuid, message text, at timestamptz)
+            WHERE permit.id = brought.id AND permit.message IS NULL
+            """,
+            [json.dumps(list(rows.values()))],
+        )
+        return int(cursor.rowcount)
+
+
+def _as_uuid(text: str | None) -> str | None:
+    try:
+        return str(uuid.UUID(text)) if text else None
+    except ValueError:
+        return None

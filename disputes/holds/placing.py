@@ -1,0 +1,199 @@
+"""Placing, widening and releasing holds: the only writer of holds.
+
+Every function here needs the outermost transaction, takes the lanes of all that the hold covers, and keeps its row of the
+feed until the transaction's owner calls `number_changes`, last.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db import connection
+
+from config.api.idempotency import BeginAgain
+from disputes.holds import owners, scopes
+from disputes.holds.feed import note_change, number_changes
+from disputes.holds.models import Change, Hold, HoldCover
+from disputes.holds.permits import PermitOut, permits_covered
+from disputes.holds.policies import pack_in_force
+from disputes.holds.scopes import Covers
+from disputes.holds.walking import HoldFact
+from disputes.journal.recording import SERVICE, Actor, record_event
+from disputes.lanes.locking import take_lanes
+from disputes.outbox import queue
+
+__all__ = [
+    "PlacedHold",
+    "change_reason",
+    "holds_covering",
+    "holds_of_dispute",
+    "number_changes",
+    "place_hold",
+    "release_hold",
+    "widen_hold",
+]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlacedHold:
+    """A hold, its keys, and the permits that were out when it was placed: whoever has one must not send."""
+
+    hold: Hold
+    keys: tuple[str, ...]
+    permits_out: tuple[PermitOut, ...]
+
+
+def place_hold(
+    *,
+    source: str,
+    scope: str,
+    reason: str,
+    covers: Covers,
+    actor: Actor,
+    now: datetime,
+    dispute: uuid.UUID | None = None,
+    why: str = "",
+) -> PlacedHold:
+    """Places a hold. From the commit on no permit that it covers is granted; those granted before are in `permits_out`.
+
+    1. who owns what it covers, and so its lanes; 2. takes them, waiting; 3. who owns it, in the next statement: another →
+    raises BeginAgain, and the transaction's owner rolls back and calls again; 4. the permits then out; 5. hold, what it
+    covers, event and topic. `number_changes` comes at the end of the transaction.
+
+    `now` is not used for order: a hold bears the database's time under the lanes.
+    """
+    if not covers:
+        raise ValueError("a hold covers something")
+    keys = _lock(covers)
+    at = _clock()
+    hold = Hold(
+        source=source, scope=scope, reason=reason, why=why, dispute=dispute, placed_at=at, placed_by=_name(actor)
+    )
+    out = _permits_out(hold, keys, at)
+    hold.save(force_insert=True)
+    HoldCover.objects.bulk_create([HoldCover(hold=hold, key=key, since=at) for key in keys])
+    _tell(hold=hold, kind=Change.PLACED, keys=keys, out=out, actor=actor, at=at)
+    return PlacedHold(hold=hold, keys=keys, permits_out=out)
+
+
+def widen_hold(*, hold: Hold, covers: Covers, actor: Actor = SERVICE, now: datetime) -> PlacedHold:
+    """Adds to what a standing hold covers; what it covered stays. A released hold is left alone.
+
+    Steps as in `place_hold`; the feed's row lists the permits then out of all that it covers.
+    """
+    before = _keys_of(hold)
+    keys = _lock(scopes.covers_of_keys(before).joined(covers), also=before)
+    standing = Hold.objects.filter(pk=hold.pk, released_at__isnull=True).first()
+    if standing is None:
+        return PlacedHold(hold=hold, keys=tuple(before), permits_out=())
+    at = _clock()
+    # What it covered stays: a phone that meanwhile went to somebody else was held in the customer's name.
+    whole = tuple(sorted({*before, *keys}))
+    HoldCover.objects.bulk_create(
+        [HoldCover(hold=standing, key=key, since=at) for key in whole if key not in before], ignore_conflicts=True
+    )
+    standing.scope = scopes.scope_of_keys(whole)
+    standing.save(update_fields=["scope"])
+    out = _permits_out(standing, whole, at)
+    _tell(hold=standing, kind=Change.CHANGED, keys=whole, out=out, actor=actor, at=at)
+    return PlacedHold(hold=standing, keys=whole, permits_out=out)
+
+
+def release_hold(*, hold: Hold, actor: Actor, reason: str, now: datetime) -> bool:
+    """Ends a hold, under its lanes. False where it was released before. Other holds of the same things stand on."""
+    keys = _keys_of(hold)
+    _lock(scopes.covers_of_keys(keys), also=keys)
+    at = _clock()
+    released = Hold.objects.filter(pk=hold.pk, released_at__isnull=True).update(
+        released_at=at, released_by=_name(actor), release_reason=reason
+    )
+    if not released:
+        return False
+    HoldCover.objects.filter(hold=hold, released_at__isnull=True).update(released_at=at)
+    hold.refresh_from_db()
+    _tell(hold=hold, kind=Change.RELEASED, keys=keys, out=(), actor=actor, at=at, why=reason)
+    return True
+
+
+def change_reason(*, hold: Hold, reason: str, now: datetime, actor: Actor = SERVICE) -> bool:
+    """Changes what the gate answers for a standing hold, under its lanes. False where it was released, or says so already."""
+    keys = _keys_of(hold)
+    _lock(scopes.covers_of_keys(keys), also=keys)
+    changed = Hold.objects.filter(pk=hold.pk, released_at__isnull=True).exclude(reason=reason).update(reason=reason)
+    if not changed:
+        return False
+    hold.refresh_from_db()
+    _tell(hold=hold, kind=Change.CHANGED, keys=keys, out=(), actor=actor, at=_clock())
+    return True
+
+
+def holds_of_dispute(dispute: uuid.UUID) -> list[Hold]:
+    """The dispute's holds that stand, oldest first."""
+    return list(Hold.objects.filter(dispute=dispute, released_at__isnull=True).order_by("pk"))
+
+
+def holds_covering(keys: Iterable[str], *, at: datetime | None = None) -> list[Hold]:
+    """The holds that cover one of the keys: those that stand, or those that stood at `at` (aware)."""
+    covers = HoldCover.objects.filter(key__in=list(keys))
+    if at is None:
+        covers = covers.filter(released_at__isnull=True)
+    else:
+        covers = covers.filter(since__lte=at).exclude(released_at__lte=at)
+    return list(Hold.objects.filter(pk__in=covers.values("hold")).order_by("pk"))
+
+
+def _lock(covers: Covers, *, also: Sequence[str] = ()) -> tuple[str, ...]:
+    """Takes the lanes of what is to be covered and returns the keys, as they are under the lanes.
+
+    The owners are read before and after: one that came between may have a permit in a lane that we do not hold.
+    """
+    before = owners.resolve(covers)
+    take_lanes(before.lanes() | owners.lanes_of_keys(also))
+    after = owners.resolve(covers)
+    if after != before:
+        raise BeginAgain()
+    return after.keys()
+
+
+def _keys_of(hold: Hold) -> list[str]:
+    return sorted(HoldCover.objects.filter(hold=hold, released_at__isnull=True).values_list("key", flat=True))
+
+
+def _permits_out(hold: Hold, keys: Sequence[str], at: datetime) -> tuple[PermitOut, ...]:
+    fact = HoldFact(reason=hold.reason, scope=hold.scope, source=hold.source)
+    return permits_covered(keys=keys, hold=fact, pack=pack_in_force(at=at), now=at)
+
+
+def _clock() -> datetime:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        at: datetime = cursor.fetchone()[0]
+    return at
+
+
+def _name(actor: Actor) -> str:
+    return f"{actor.type}:{actor.id}" if actor.id else actor.type
+
+
+def _tell(
+    *,
+    hold: Hold,
+    kind: str,
+    keys: Iterable[str],
+    out: Sequence[PermitOut],
+    actor: Actor,
+    at: datetime,
+    why: str = "",
+) -> None:
+    """Event, topic and the feed's row."""
+    data: dict[str, Any] = {"scope": hold.scope, "reason": hold.reason, "permits_out": len(out)}
+    if why:
+        data["why"] = why
+    record_event(subject_type="hold", subject_id=hold.pk, kind=f"hold.{kind}", actor=actor, at=at, data=data)
+    payload = {"hold": str(hold.pk), "dispute": str(hold.dispute) if hold.dispute else None}
+    queue.put(topic=f"hold.{kind}", key=str(hold.pk), payload=payload)
+    note_change(kind=kind, hold=hold, keys=list(keys), permits_out=[permit.render() for permit in out])

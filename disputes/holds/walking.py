@@ -1,0 +1,342 @@
+"""Deciding items one by one, in the order asked: pure, under lanes that somebody else holds.
+
+The facts are those of one chunk, read after its lanes were taken. An item that is allowed takes its slot under the caps there
+and then, so that the next one of the same walk sees it.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from zoneinfo import ZoneInfo
+
+from disputes.check.facts import Position
+from disputes.check.matter import days_needed
+from disputes.check.standing import standing
+from disputes.policy.caps import CapAnswer, Contact, check_caps
+from disputes.policy.contact_hours import HoursAnswer, Preferences, check_hours
+from disputes.policy.packs import Pack
+
+REASONS = (
+    "malformed",
+    "busy",
+    "undecidable",
+    "unknown_loan",
+    "unknown_phone",
+    "opted_out",
+    "wrong_number",
+    "dispute_pending",
+    "outcome_not_delivered",
+    "records_not_corrected",
+    "manual_hold",
+    "rule_paused",
+    "records_stale",
+    "not_overdue",
+    "within_grace",
+    "arrangement",
+    "outside_hours",
+    "frequency_cap",
+)
+"""In the order in which an answer lists them: the first is the one that weighs most. The first three stand alone."""
+PASSES_WITH_TIME = frozenset({"outside_hours", "frequency_cap"})
+"""Reasons that go by themselves, at an instant that is known."""
+COLLECTING = frozenset({"reminder", "urge", "warning"})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GateItem:
+    """One message that somebody wants to send. `phone`: its digest."""
+
+    request_id: str
+    phone: bytes
+    loan: str | None
+    channel: str
+    category: str
+    sending_rule: str | None = None
+    vendor: str = ""
+    reply_to: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HoldFact:
+    """What a standing hold means to the gate."""
+
+    reason: str
+    scope: str
+    source: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PhoneFact:
+    """A phone of a customer's, with its days (`until` included)."""
+
+    customer: str
+    role: str
+    first: date | None
+    until: date | None
+
+    def is_theirs(self, day: date) -> bool:
+        return (self.first is None or self.first <= day) and (self.until is None or day <= self.until)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CustomerFact:
+    """Where the customer may be, and when they wish to be left alone."""
+
+    zones: tuple[str, ...]
+    wishes: Preferences
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RuleFact:
+    aim: str | None
+    min_dpd: int | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LivePermit:
+    """A permit of this caller's that lives, by its request."""
+
+    id: uuid.UUID
+    phone: bytes
+    loan: str | None
+    channel: str
+    category: str
+    expires_at: datetime
+
+    def is_for(self, item: GateItem) -> bool:
+        return (self.phone, self.loan, self.channel, self.category) == (
+            item.phone,
+            item.loan,
+            item.channel,
+            item.category,
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Taken:
+    """A contact that counts under the caps: a message, or a permit without one."""
+
+    contact: Contact
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GateFacts:
+    """What the database says at `at`, its own clock after the lanes were taken.
+
+    `owner`: loan → its customer (None: nobody's yet); `positions`, `customers`: made when they are asked for, so that what
+    cannot be read spoils its own item alone; `covers`: key → the holds that stand; `behind`: the feeds that are too old to
+    tell; `live`: request id → this caller's permit; `taken`: the contacts that count, in any order.
+    """
+
+    at: datetime
+    pack: Pack
+    lender_zone: str
+    owner: Mapping[str, str | None]
+    positions: Mapping[str, Callable[[], Position]]
+    phones: Mapping[bytes, Sequence[PhoneFact]]
+    customers: Mapping[str, Callable[[], CustomerFact]]
+    rules: Mapping[str, RuleFact]
+    covers: Mapping[str, Sequence[HoldFact]]
+    behind: tuple[str, ...]
+    live: Mapping[str, LivePermit]
+    taken: Sequence[Taken]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Decision:
+    """`reasons` empty: allowed. `permit`: the one that the same request was given before; `customer`: whose contact it is."""
+
+    reasons: tuple[str, ...] = ()
+    next_allowed_at: datetime | None = None
+    permit: LivePermit | None = None
+    customer: str | None = None
+
+    @property
+    def allowed(self) -> bool:
+        return not self.reasons
+
+
+def stops(*, hold: HoldFact, category: str, loan: str | None, surveys_only: bool, pack: Pack) -> bool:
+    """Whether a hold that covers a message denies it.
+
+    An opt-out stops all but what the pack lets through. Any other hold stops collection and surveys; what always passes
+    (``statutory`` ``service``) it stops only on a phone that is held as a wrong number, where it could reveal a debt: that
+    is, unless it is a service message that names no loan. `surveys_only`: the hold is about the person, but covers neither
+    loan, phone, customer nor rule of this message.
+    """
+    if surveys_only:
+        return category == "survey" and hold.reason != "opted_out"
+    if hold.reason == "opted_out":
+        return category not in pack.opt_out_passes
+    if category not in pack.always_pass:
+        return True
+    return is_wrong_number(hold) and not (category == "service" and loan is None)
+
+
+def is_wrong_number(hold: HoldFact) -> bool:
+    """A phone whose holder says, or of whom it was found, that the debtor is not reached there.
+
+    The scope ``phone`` is that of the grounds ``not_my_debt`` and ``third_party_contacted``; an open dispute is enough, since
+    what a message reveals cannot be taken back.
+    """
+    return hold.reason == "wrong_number" or (hold.scope == "phone" and hold.source in ("dispute", "wrong_number"))
+
+
+class Walk:
+    """Decides the items of one chunk in order. Nothing outside it changes."""
+
+    def __init__(self, facts: GateFacts) -> None:
+        self.facts = facts
+        self._by_key: dict[object, list[Taken]] = {}
+        for one in facts.taken:
+            self._count(one)
+
+    def decide(self, item: GateItem) -> Decision:
+        """The decision for the next item; where it is allowed, its slot is taken.
+
+        1. all that denies it but the caps; 2. the caps; 3. a permit that this request was given before is given again: the
+        clock and its own slot are no reasons against it, a hold that came meanwhile is.
+        """
+        facts, live = self.facts, self.facts.live.get(item.request_id) if item.request_id else None
+        if live is not None and not live.is_for(item):
+            return Decision(reasons=("malformed",))
+        customer, reasons = self._owner(item)
+        reasons |= self._held(item, customer)
+        if item.category in COLLECTING and item.loan is not None and customer is not None:
+            reasons |= self._account(item)
+        hours = self._hours(item, customer) if "unknown_loan" not in reasons else HoursAnswer(allowed=True)
+        caps = self._caps(item, customer, facts.at)
+        if live is None:
+            reasons |= set() if hours.allowed else {"outside_hours"}
+            reasons |= set() if caps.allowed else {"frequency_cap"}
+        if reasons:
+            ordered = tuple(reason for reason in REASONS if reason in reasons)
+            return Decision(reasons=ordered, next_allowed_at=self._next(item, customer, reasons, hours, caps))
+        if live is None:
+            contact = self._contact(item, customer, facts.at)
+            self._count(Taken(contact=contact))
+        return Decision(permit=live, customer=customer)
+
+    def _owner(self, item: GateItem) -> tuple[str | None, set[str]]:
+        """The item's customer, and what of loan and phone is not known.
+
+        A phone is known where it is the loan's customer's on that day, their own or a contact's; without a loan, a survey
+        needs a phone that is somebody's own.
+        """
+        facts = self.facts
+        if item.loan is not None:
+            customer = facts.owner.get(item.loan)
+            if customer is None:
+                return None, {"unknown_loan"}
+            theirs = any(
+                phone.customer == customer and phone.is_theirs(self._day(customer)) for phone in self._of(item)
+            )
+            return customer, set() if theirs else {"unknown_phone"}
+        own = sorted(self._own_customers(item))
+        if not own and item.category == "survey":
+            return None, {"unknown_phone"}
+        return (own[0] if own else None), set()
+
+    def _of(self, item: GateItem) -> Sequence[PhoneFact]:
+        return self.facts.phones.get(item.phone, ())
+
+    def _own_customers(self, item: GateItem) -> set[str]:
+        return {
+            phone.customer
+            for phone in self._of(item)
+            if phone.role == "own" and phone.is_theirs(self._day(phone.customer))
+        }
+
+    def _zones(self, customer: str | None) -> tuple[str, ...]:
+        """Every zone that the records point to; the lender's where they name none."""
+        known = self.facts.customers.get(customer) if customer is not None else None
+        return (known().zones if known else ()) or (self.facts.lender_zone,)
+
+    def _day(self, customer: str | None) -> date:
+        return self.facts.at.astimezone(ZoneInfo(self._zones(customer)[0])).date()
+
+    def _held(self, item: GateItem, customer: str | None) -> set[str]:
+        """The reasons of the holds that deny it."""
+        facts = self.facts
+        persons = {customer} if customer else set()
+        if item.category == "survey":
+            persons |= self._own_customers(item)
+        keys = [f"p:{item.phone.hex()}", *(f"c:{person}" for person in persons)]
+        keys += [f"l:{item.loan}"] if item.loan is not None else []
+        keys += [f"r:{item.sending_rule}"] if item.sending_rule is not None else []
+        about = [f"sp:{item.phone.hex()}", *(f"sc:{person}" for person in persons)]
+        return {
+            hold.reason
+            for surveys_only, names in ((False, keys), (True, about))
+            for name in names
+            for hold in facts.covers.get(name, ())
+            if stops(hold=hold, category=item.category, loan=item.loan, surveys_only=surveys_only, pack=facts.pack)
+        }
+
+    def _account(self, item: GateItem) -> set[str]:
+        """What the account says against it, by the check's own code. A reminder before the due date presupposes nothing."""
+        facts = self.facts
+        rule = facts.rules.get(item.sending_rule) if item.sending_rule is not None else None
+        needs = days_needed(
+            category=item.category, aim=rule.aim if rule else None, min_dpd=rule.min_dpd if rule else None
+        )
+        if needs == 0 or item.loan is None:
+            return set()
+        stands = standing(position=facts.positions[item.loan](), at=facts.at)
+        reasons = {"records_stale"} if facts.behind else set()
+        if stands.days_past_due < needs:
+            reasons.add("not_overdue")
+        if stands.within_grace:
+            reasons.add("within_grace")
+        if stands.arrangement_kept or stands.paused:
+            reasons.add("arrangement")
+        return reasons
+
+    def _hours(self, item: GateItem, customer: str | None, at: datetime | None = None) -> HoursAnswer:
+        known = self.facts.customers.get(customer) if customer is not None else None
+        return check_hours(
+            pack=self.facts.pack,
+            at=at or self.facts.at,
+            zones=self._zones(customer),
+            preferences=known().wishes if known else None,
+            category=item.category,
+        )
+
+    def _contact(self, item: GateItem, customer: str | None, at: datetime) -> Contact:
+        return Contact(
+            at=at, customer=customer, loan=item.loan, phone=item.phone, channel=item.channel, category=item.category
+        )
+
+    def _count(self, taken: Taken) -> None:
+        contact = taken.contact
+        for key in (("c", contact.customer), ("l", contact.loan), ("p", contact.phone)):
+            if key[1] is not None:
+                self._by_key.setdefault(key, []).append(taken)
+
+    def _caps(self, item: GateItem, customer: str | None, at: datetime) -> CapAnswer:
+        pack = self.facts.pack
+        if not pack.caps_for(channel=item.channel, category=item.category):
+            return CapAnswer(allowed=True)
+        near: dict[int, Contact] = {}
+        for key in (("c", customer), ("l", item.loan), ("p", item.phone)):
+            near.update((id(taken), taken.contact) for taken in self._by_key.get(key, ()))
+        planned = self._contact(item, customer, at)
+        return check_caps(pack=pack, previous=near.values(), planned=planned, zone=self._zones(customer)[0])
+
+    def _next(
+        self, item: GateItem, customer: str | None, reasons: set[str], hours: HoursAnswer, caps: CapAnswer
+    ) -> datetime | None:
+        """From when on it is allowed, where time alone stands in the way: asked again at that instant, it is.
+
+        Caps only open with time, so the hours are asked at the instant at which they do.
+        """
+        if not reasons <= PASSES_WITH_TIME:
+            return None
+        if caps.allowed:
+            return hours.next_allowed_at
+        at = caps.next_allowed_at
+        then = self._hours(item, customer, at)
+        return at if then.allowed else then.next_allowed_at
