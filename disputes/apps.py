@@ -5,3 +5,13 @@ class DisputesConfig(AppConfig):
     name = "disputes"
     label = "disputes"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Hangs on the import what higher rooms do inside its transaction."""
+        from disputes.holds.covering import extend_holds
+        from disputes.holds.permits import mark_used
+        from disputes.records import hooks
+
+        for hook, function in ((hooks.on_owners_changed, extend_holds), (hooks.on_messages_arrived, mark_used)):
+            if function not in hook:
+                hook.append(function)
