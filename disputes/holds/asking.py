@@ -1,0 +1,112 @@
+"""Reading what the gate is asked: strictly as a whole, leniently item by item."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import msgspec
+from django.conf import settings
+
+from config.fields import phone_digest
+from config.values.phone import parse_phone
+from disputes.holds.permits import LONGEST
+from disputes.holds.walking import GateItem
+
+MOST_ITEMS = 10_000
+DEFAULT_SECONDS = 60
+WITHOUT_LOAN = frozenset({"survey", "service"})
+"""Categories that may name no loan."""
+
+Key = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+
+
+class _Item(msgspec.Struct, frozen=True):
+    """What an item may say. A name that is not here is passed over: a sender's own notes do no harm."""
+
+    phone: Annotated[str, msgspec.Meta(max_length=40)]
+    channel: Literal["sms"]
+    category: Literal["reminder", "urge", "warning", "statutory", "service", "survey"]
+    request_id: Key | None = None
+    loan: Key | None = None
+    sending_rule: Key | None = None
+    vendor: Annotated[str, msgspec.Meta(max_length=200)] | None = None
+    reply_to: Key | None = None
+
+
+_read_call = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_read_items = msgspec.json.Decoder(list[msgspec.Raw])
+_read_seconds = msgspec.json.Decoder(Annotated[int, msgspec.Meta(ge=1, le=LONGEST)])
+_read_item = msgspec.json.Decoder(_Item)
+
+
+class BadCall(ValueError):
+    """A call that cannot be read as a whole. `attr`: the field at fault, None where it is the body itself."""
+
+    def __init__(self, detail: str, code: str, attr: str | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.code = code
+        self.attr = attr
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Call:
+    """`items`: None where one could not be read."""
+
+    items: tuple[GateItem | None, ...]
+    permit_seconds: int
+
+
+def read_call(body: bytes) -> Call:
+    """The items of a call. Raises BadCall for what spoils the whole; an item that cannot be read is None in its place."""
+    try:
+        fields = _read_call.decode(body)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        # A ValidationError is JSON of another shape; anything else is no JSON.
+        if isinstance(error, msgspec.ValidationError):
+            raise BadCall("The body is a JSON object with the field items.", "invalid") from error
+        raise BadCall("The body is not JSON.", "parse_error") from error
+    for name in fields:
+        if name not in ("items", "permit_seconds"):
+            raise BadCall("There is no such field.", "unknown_field", name[:100])
+    if "items" not in fields:
+        raise BadCall("This field is required.", "required", "items")
+    try:
+        raw = _read_items.decode(fields["items"])
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise BadCall("A list of items.", "not_a_list", "items") from error
+    if len(raw) > MOST_ITEMS:
+        raise BadCall(f"At most {MOST_ITEMS} items in one call.", "max_length", "items")
+    seconds = DEFAULT_SECONDS
+    if "permit_seconds" in fields:
+        try:
+            seconds = _read_seconds.decode(fields["permit_seconds"])
+        except (msgspec.MsgspecError, RecursionError) as error:
+            raise BadCall(f"A whole number from 1 to {LONGEST}.", "invalid", "permit_seconds") from error
+    return Call(items=tuple(read_item(one) for one in raw), permit_seconds=seconds)
+
+
+def read_item(raw: bytes | msgspec.Raw) -> GateItem | None:
+    """One item from its JSON, or None where it cannot be read: a type, a length, a phone, a category, a missing loan."""
+    try:
+        item = _read_item.decode(raw)
+        number = parse_phone(item.phone, region=settings.DEFAULT_REGION)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
+    if item.loan is None and item.category not in WITHOUT_LOAN:
+        return None
+    if any(
+        "\0" in text for text in (item.request_id, item.loan, item.sending_rule, item.vendor, item.reply_to) if text
+    ):
+        return None
+    return GateItem(
+        request_id=item.request_id or "",
+        phone=phone_digest(number),
+        loan=item.loan,
+        channel=item.channel,
+        category=item.category,
+        sending_rule=item.sending_rule,
+        vendor=item.vendor or "",
+        reply_to=item.reply_to,
+    )

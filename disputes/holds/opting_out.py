@@ -1,0 +1,69 @@
+"""Opt-outs: the holder of a number wants no more messages there, whatever the loan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from disputes.holds.models import Hold, Reason, Scope, Source
+from disputes.holds.permits import PermitOut
+from disputes.holds.placing import number_changes, place_hold, release_hold
+from disputes.holds.scopes import Covers
+from disputes.journal.recording import Actor
+from disputes.lanes.locking import lane_of_phone, take_lanes
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OptedOut:
+    """The hold that stands for the opt-out, and the permits that were out when it was placed; `new`: it was not before."""
+
+    hold: Hold
+    permits_out: tuple[PermitOut, ...]
+    new: bool
+
+
+def opt_out(*, phone: bytes, source: str, actor: Actor, now: datetime) -> OptedOut:
+    """Ends everything to the number (its digest) but what the pack lets through. Needs the outermost transaction.
+
+    1. the phone's lane, so that of two at once the second finds the first; 2. an opt-out that stands already is the answer;
+    3. else its hold; 4. the feed's number. May raise BeginAgain.
+    """
+    take_lanes([lane_of_phone(phone)])
+    standing = _standing(phone)
+    if standing:
+        return OptedOut(hold=standing[0], permits_out=(), new=False)
+    placed = place_hold(
+        source=Source.OPT_OUT,
+        scope=Scope.PHONE,
+        reason=Reason.OPTED_OUT,
+        covers=Covers(phones=frozenset({phone})),
+        actor=actor,
+        now=now,
+        why=source,
+    )
+    number_changes()
+    return OptedOut(hold=placed.hold, permits_out=placed.permits_out, new=True)
+
+
+def opt_in(*, phone: bytes, source: str, actor: Actor, now: datetime) -> int:
+    """Takes the number's opt-outs back, naming where that was said. Returns how many stood. Needs the outermost transaction.
+
+    Other holds of the number stand on. Steps as in `opt_out`.
+    """
+    take_lanes([lane_of_phone(phone)])
+    standing = _standing(phone)
+    for hold in standing:
+        release_hold(hold=hold, actor=actor, reason=f"opted in: {source}"[:200], now=now)
+    number_changes()
+    return len(standing)
+
+
+def _standing(phone: bytes) -> list[Hold]:
+    return list(
+        Hold.objects.filter(
+            source=Source.OPT_OUT,
+            released_at__isnull=True,
+            covers__key=f"p:{phone.hex()}",
+            covers__released_at__isnull=True,
+        ).order_by("pk")
+    )

@@ -1,0 +1,56 @@
+"""Reads of holds and of the feed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Q, QuerySet
+
+from disputes.holds.models import Hold, HoldCover, SuppressionChange
+from disputes.holds.scopes import covers_of_keys, stops_messages
+
+
+def suppressions(*, phone: bytes | None = None, loan: str | None = None, at: datetime | None = None) -> QuerySet[Hold]:
+    """The holds that stand, or that stood at `at` (aware); of a phone (its digest) or a loan, where one is named."""
+    if at is None:
+        stood = Q(released_at__isnull=True)
+    else:
+        stood = Q(placed_at__lte=at) & (Q(released_at__isnull=True) | Q(released_at__gt=at))
+    holds = Hold.objects.filter(stood)
+    for key in ([f"p:{phone.hex()}"] if phone else []) + ([f"l:{loan}"] if loan else []):
+        covers = HoldCover.objects.filter(key=key)
+        if at is not None:
+            # What was added to the hold later did not stand then.
+            covers = covers.filter(since__lte=at)
+        holds = holds.filter(pk__in=covers.values("hold"))
+    return holds
+
+
+def keys_of(holds: Iterable[Hold], *, at: datetime | None = None) -> Mapping[Any, list[str]]:
+    """Hold id → the keys that it covers (at `at`), sorted, in one statement."""
+    found: dict[Any, list[str]] = {hold.pk: [] for hold in holds}
+    rows = HoldCover.objects.filter(hold__in=list(found))
+    if at is not None:
+        rows = rows.filter(since__lte=at)
+    for hold_id, key in rows.order_by("key").values_list("hold_id", "key"):
+        if stops_messages(key):
+            found[hold_id].append(key)
+    return found
+
+
+def changes_after(*, number: int, limit: int) -> list[SuppressionChange]:
+    """The feed's rows after `number`, in commit order, at most `limit`."""
+    return list(SuppressionChange.objects.filter(number__gt=number).order_by("number")[:limit])
+
+
+def render_keys(keys: Iterable[str]) -> dict[str, list[str]]:
+    """Keys as the API shows them. A phone is its digest: the number itself is not kept with a hold."""
+    covers = covers_of_keys(keys)
+    return {
+        "loans": sorted(covers.loans),
+        "customers": sorted(covers.customers),
+        "phone_digests": sorted(digest.hex() for digest in covers.phones),
+        "sending_rules": sorted(covers.rules),
+    }
