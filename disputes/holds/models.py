@@ -116,20 +116,16 @@ class Permit(models.Model):
     granted_at = models.DateTimeField()
     expires_at = models.DateTimeField()
     phone_digest = DigestField()
-    loan = models.CharField(max_length=200, null=True, db_collation="C")  # noqa: DJ001
-    customer = models.CharField(max_length=200, null=True, db_collation="C")  # noqa: DJ001
+    loan = models.CharField(max_length=200, null=True, db_collation="C")
+    customer = models.CharField(max_length=200, null=True, db_collation="C")
     channel = models.CharField(max_length=10)
     category = models.CharField(max_length=20)
-    sending_rule = models.CharField(max_length=200, null=True, db_collation="C")  # noqa: DJ001
+    sending_rule = models.CharField(max_length=200, null=True, db_collation="C")
     vendor = models.CharField(max_length=200, default="")
-    reply_to = models.CharField(max_length=200, null=True, db_collation="C")  # noqa: DJ001
+    reply_to = models.CharField(max_length=200, null=True, db_collation="C")
     used_at = models.DateTimeField(null=True)
-    message = models.CharField(max_length=200, null=True, db_collation="C")  # noqa: DJ001
+    message = models.CharField(max_length=200, null=True, db_collation="C")
     unused_at = models.DateTimeField(null=True)
-
-    class Meta:
-        managed = False
-        db_table = "disputes_permit"
 
     def __str__(self) -> str:
         return f"{self.channel} {self.category}"
