@@ -96,9 +96,11 @@ class CustomerPersonal(models.Model):
 
 
 class CustomerPhoneVersion(models.Model):
-    """A phone of one version: its digest, whose it is, and its days (`until` included; null: open)."""
+    """A phone of one version: its digest, whose it is, and its days (`until` included; null: open). `place`: which of
+    the numbers in the personal part it is."""
 
     version_id = models.UUIDField()
+    place = models.IntegerField()
     digest = DigestField()
     role = models.CharField(max_length=10)
     first = models.DateField(null=True)
@@ -353,7 +355,7 @@ class Loan(models.Model):
     arrangements = models.JSONField(default=list)
     due_on = ArrayField(models.DateField(), default=list)
     amount = ArrayField(AmountField(), default=list)
-    paid = AmountField(default=0)
+    paid = AmountField(default=0, max_digits=24)
 
     class Meta:
         indexes = [models.Index(fields=["customer", "external_id"], name="loan_by_customer")]

@@ -1,0 +1,188 @@
+"""The import: lines of the lender's systems, in order, to versions and what they say now.
+
+The set of lines is the state. Which version is highest, since when it is true, what is void and how an account stands
+is worked out from it, so that any order of the same dated lines ends the same. Nothing but `received_at` depends on
+arrival.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import chain
+from typing import Any
+
+import structlog
+from django.db import DataError, IntegrityError, OperationalError, connection, transaction
+
+from config.api import locks
+from disputes.records.reading import Errors, Line, Refused, read_line
+from disputes.records.rehearsing import Rehearsal
+from disputes.records.settling import Added, settle
+from disputes.records.walking import Outcome, read_records, walk
+from disputes.records.writing import Sealed, seal_personal, write_versions
+
+log = structlog.get_logger(__name__)
+
+BATCH_LINES = 1_000
+BATCH_BYTES = 4 * 1024 * 1024
+FEW = 50
+"""So many lines at most are no bulk: they wait behind one batch of a bulk import, never behind a queue of them."""
+TRIES = 5
+# Deadlock and serialization failure: nothing was written, and the same again may well go through.
+_WORTH_ANOTHER_TRY = {"40P01", "40001"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Result:
+    """What became of one line: ``created``, ``updated``, ``unchanged``, ``stale`` (kept as history) or ``error``."""
+
+    line: int
+    type: str | None
+    external_id: str | None
+    result: str
+    errors: Errors = field(default_factory=list)
+
+    def render(self) -> dict[str, Any]:
+        """JSON-ready, as the answer shows it."""
+        return {
+            "line": self.line,
+            "type": self.type,
+            "external_id": self.external_id,
+            "result": self.result,
+            "errors": self.errors,
+        }
+
+
+def import_lines(*, lines: Iterable[bytes], dry_run: bool = False, now: datetime) -> Iterator[Result]:
+    """Imports NDJSON lines (bytes, with or without their line ends), in order; yields one result a line, in order.
+
+    Opens a transaction of its own a batch; a bad line never spoils the good ones, and what was yielded is committed.
+    Lines are never waited for inside a transaction. Memory does not grow with the number of lines. `now` (aware) stands
+    for the import's whole length. A dry run writes nothing and says what an import would.
+    """
+    rehearsal = Rehearsal() if dry_run else None
+    bulk = False
+    try:
+        for batch in _batches(lines, now=now):
+            bulk = bulk or len(batch) > FEW
+            good = [entry for entry in batch if isinstance(entry, Line)]
+            if rehearsal is not None:
+                outcomes: list[str | Refused] = _rehearse(good, rehearsal=rehearsal, now=now)
+            else:
+                outcomes = _import_batch(good, bulk=bulk, now=now)
+            told = iter(outcomes)
+            for entry in batch:
+                yield _refusal(entry) if isinstance(entry, Refused) else _result(entry, next(told))
+            bulk = True
+    finally:
+        if rehearsal is not None:
+            rehearsal.close()
+
+
+def _batches(lines: Iterable[bytes], *, now: datetime) -> Iterator[list[Line | Refused]]:
+    batch: list[Line | Refused] = []
+    size = 0
+    for number, raw in enumerate(lines, start=1):
+        entry = read_line(raw, number=number, now=now)
+        if entry is None:
+            continue
+        batch.append(entry)
+        size += len(raw)
+        if len(batch) >= BATCH_LINES or size >= BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _refusal(entry: Refused) -> Result:
+    return Result(
+        line=entry.number, type=entry.type, external_id=entry.external_id, result="error", errors=entry.errors
+    )
+
+
+def _result(line: Line, outcome: str | Refused) -> Result:
+    if isinstance(outcome, Refused):
+        return _refusal(outcome)
+    return Result(line=line.number, type=line.type, external_id=line.external_id, result=outcome)
+
+
+def _rehearse(lines: list[Line], *, rehearsal: Rehearsal, now: datetime) -> list[str | Refused]:
+    records = rehearsal.add_seen(read_records(lines), lines, now=now)
+    outcomes = walk(lines, records=records, now=now)
+    rehearsal.remember(outcomes)
+    return [outcome.result for outcome in outcomes]
+
+
+def _import_batch(lines: list[Line], *, bulk: bool, now: datetime) -> list[str | Refused]:
+    """Writes one batch, in a transaction that it opens; again after a deadlock.
+
+    Should the database refuse a value that reading let through, the batch is halved until the line is found: that line
+    is an error, and the others go in.
+    """
+    if not lines:
+        return []
+    sealed = [seal_personal(line) for line in lines]
+    return _write_or_halve(lines, sealed, bulk=bulk, now=now)
+
+
+def _write_or_halve(
+    lines: list[Line], sealed: list[Sealed | None], *, bulk: bool, now: datetime
+) -> list[str | Refused]:
+    try:
+        return [outcome.result for outcome in _write(lines, sealed, bulk=bulk, now=now)]
+    except (DataError, IntegrityError) as error:
+        if len(lines) == 1:
+            line = lines[0]
+            log.error("line_not_stored", line=line.number, type=line.type, error=type(error.__cause__).__name__)
+            what = {"code": "not_stored", "detail": "The database did not take this line.", "attr": None}
+            return [Refused(line.number, line.type, line.external_id, [what])]
+    half = len(lines) // 2
+    return list(
+        chain(
+            _write_or_halve(lines[:half], sealed[:half], bulk=bulk, now=now),
+            _write_or_halve(lines[half:], sealed[half:], bulk=bulk, now=now),
+        )
+    )
+
+
+def _write(lines: list[Line], sealed: list[Sealed | None], *, bulk: bool, now: datetime) -> list[Outcome]:
+    for attempt in range(1, TRIES + 1):
+        try:
+            return write_batch(lines, sealed, bulk=bulk, now=now)
+        except OperationalError as error:
+            if attempt == TRIES or getattr(error.__cause__, "sqlstate", None) not in _WORTH_ANOTHER_TRY:
+                raise
+            log.info("begin_again", attempt=attempt, error=type(error.__cause__).__name__)
+    raise AssertionError("unreachable")
+
+
+def write_batch(lines: list[Line], sealed: list[Sealed | None], *, bulk: bool, now: datetime) -> list[Outcome]:
+    """The database part of one batch, in a transaction that it opens (durable: the outermost).
+
+    1. the bulk lock, where this is one of many batches, so that a single line waits for one batch at most; 2. the
+    import's lock: a reversal and its repayment may come in two imports at once, and neither would see the other's loan;
+    3. what is stored of these records; 4. the walk; 5. the new versions; 6. all that follows from them (`settle`), with
+    the lanes.
+    """
+    with transaction.atomic(durable=True):
+        with connection.cursor() as cursor:
+            for lock in (locks.BULK_IMPORT, locks.IMPORT) if bulk else (locks.IMPORT,):
+                cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [locks.NAMESPACE, lock])
+        # The next statement has a snapshot newer than the lock (read committed), so it sees all earlier batches.
+        outcomes = walk(lines, records=read_records(lines), now=now)
+        added: Added = {}
+        for outcome, one in zip(outcomes, sealed, strict=True):
+            if outcome.posted_at is not None:
+                added.setdefault(outcome.line.type, []).append((outcome, one))
+        for type_, rows in added.items():
+            write_versions(
+                type_=type_,
+                rows=[(outcome.line, outcome.posted_at, one) for outcome, one in rows if outcome.posted_at],
+                received_at=now,
+            )
+        if added:
+            settle(added=added, now=now)
+    return outcomes

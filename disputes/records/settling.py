@@ -1,0 +1,200 @@
+"""What follows from new versions: identity rows, positions, lanes of owners that change, and the news of it all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TypeAlias
+
+from django.db import connection
+
+from disputes.lanes.locking import lane_of_customer, lane_of_loan, lane_of_phone, take_lanes
+from disputes.outbox import queue
+from disputes.records import hooks
+from disputes.records.models import Customer, Loan, Message, Moved, SendingRule
+from disputes.records.positions import loans_of, owners_to_change, refresh_loans
+from disputes.records.refreshing import (
+    mention,
+    phones_to_change,
+    refresh_customers,
+    refresh_messages,
+    refresh_sending_rules,
+)
+from disputes.records.voiding import Key, refresh_voided
+from disputes.records.walking import UNDER, Outcome
+from disputes.records.writing import Sealed
+
+Added: TypeAlias = dict[str, list[tuple[Outcome, Sealed | None]]]
+"""By type: the lines of which a version was added."""
+
+
+@dataclass(slots=True)
+class Touched:
+    """What must be worked out anew. `owners`: loans whose owner may change; `loans`: all whose account may."""
+
+    owners: set[str] = field(default_factory=set)
+    loans: set[str] = field(default_factory=set)
+    customers: set[str] = field(default_factory=set)
+    rules: set[str] = field(default_factory=set)
+    messages: set[str] = field(default_factory=set)
+
+
+def settle(*, added: Added, now: datetime) -> None:
+    """Needs the import's transaction and lock, with the versions written.
+
+    1. rows for what is mentioned for the first time; 2. what is void; 3. what all of it touches; 4. the lanes, in one
+    go: old and new owner of each loan that moves, customer and number of each phone that changes hands; 5. the loans'
+    rows, in order; 6. the other identity rows; 7. topics; 8. what the rooms above do, which may end with the feed's
+    number.
+    """
+    _mention(added, now=now)
+    _note_moved(added)
+    touched = _touched(added)
+    moves = owners_to_change(loans=touched.owners) if touched.owners else []
+    phones = phones_to_change(customers=touched.customers)
+    take_lanes(
+        [lane_of_loan(loan=loan, customer=customer) for loan, *both in moves for customer in both]
+        + [lane for customer, digest in phones.touched for lane in (lane_of_customer(customer), lane_of_phone(digest))]
+    )
+    refresh_loans(loans=touched.loans, received=_ids(added, "loan"), now=now)
+    refresh_customers(customers=touched.customers, received=_ids(added, "customer"), now=now)
+    if touched.rules:
+        refresh_sending_rules(rules=touched.rules)
+    messages = refresh_messages(messages=touched.messages, now=now) if touched.messages else []
+    _tell_of_loans(touched.loans, everywhere=bool(added.get("watermark")))
+    _tell_of_messages(messages)
+    _call_hooks(phones.added, moves, messages)
+
+
+def _ids(added: Added, type_: str) -> set[str]:
+    return {outcome.line.external_id for outcome, _ in added.get(type_, ())}
+
+
+def _named(added: Added, type_: str, name: str) -> set[str]:
+    return {value for outcome, _ in added.get(type_, ()) if (value := outcome.line.fields[name]) is not None}
+
+
+def _mention(added: Added, *, now: datetime) -> None:
+    loans = _ids(added, "loan").union(
+        *(_named(added, type_, "loan") for type_ in ("instalment", "repayment", "message"))
+    )
+    mention(model=Loan, ids=loans, now=now)
+    mention(model=Customer, ids=_ids(added, "customer") | _named(added, "loan", "customer"), now=now)
+    mention(model=SendingRule, ids=_ids(added, "sending_rule") | _named(added, "message", "sending_rule"), now=now)
+
+
+def _note_moved(added: Added) -> None:
+    rows = {
+        (type_, outcome.line.external_id, under)
+        for type_ in UNDER
+        for outcome, _ in added.get(type_, ())
+        if len(outcome.under) > 1
+        for under in outcome.under
+    }
+    Moved.objects.bulk_create(
+        [Moved(type=type_, external_id=external_id, under=under) for type_, external_id, under in sorted(rows)],
+        ignore_conflicts=True,
+    )
+
+
+def _touched(added: Added) -> Touched:
+    touched = Touched(
+        owners=_ids(added, "loan"),
+        customers=_ids(added, "customer"),
+        rules=_ids(added, "sending_rule"),
+        messages=_ids(added, "message"),
+    )
+    keys: set[Key] = refresh_voided(voids=_ids(added, "void")) if added.get("void") else set()
+    of = {type_: {external_id for one, external_id in keys if one == type_} for type_, _ in keys}
+    touched.owners |= of.get("loan", set())
+    touched.customers |= of.get("customer", set())
+    touched.rules |= of.get("sending_rule", set())
+    touched.messages |= of.get("message", set())
+    touched.loans = touched.owners.union(
+        *(outcome.under for type_ in ("instalment", "repayment") for outcome, _ in added.get(type_, ()))
+    )
+    reversals = _ids(added, "reversal") | of.get("reversal", set())
+    instalments, repayments = of.get("instalment", set()), of.get("repayment", set())
+    if reversals or instalments or repayments:
+        touched.loans |= loans_of(instalments=instalments, repayments=repayments, reversals=reversals)
+    touched.loans |= _loans_of_messages(added, voided=of.get("message", set()))
+    if touched.rules:
+        touched.loans |= _watched_loans_of_rules(touched.rules)
+    return touched
+
+
+def _loans_of_messages(added: Added, *, voided: set[str]) -> set[str]:
+    """Loans of messages that say something else now; a message that is new changes no account."""
+    changed = [outcome for outcome, _ in added.get("message", ()) if not outcome.first]
+    ids = {outcome.line.external_id for outcome in changed} | voided
+    if not ids:
+        return set()
+    stored = Message.objects.filter(external_id__in=ids, loan__isnull=False).values_list("loan", flat=True)
+    said = {loan for outcome in changed if (loan := outcome.line.fields["loan"]) is not None}
+    return said.union(loan for loan in stored if loan is not None)
+
+
+def _watched_loans_of_rules(rules: Iterable[str]) -> set[str]:
+    """Loans in an open dispute that were messaged by one of these rules."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT DISTINCT m.loan FROM disputes_watch w JOIN disputes_message m ON m.loan = substr(w.key, 6) "
+            "WHERE w.key >= 'loan:' AND w.key < 'loan;' AND m.sending_rule = ANY(%s)",
+            [sorted(rules)],
+        )
+        return {loan for (loan,) in cursor.fetchall()}
+
+
+def _tell_of_loans(loans: set[str], *, everywhere: bool) -> None:
+    """`loan.changed` for those that an open dispute is about; all of them where a feed's watermark moved
+    (`everywhere`)."""
+    with connection.cursor() as cursor:
+        if everywhere:
+            cursor.execute("SELECT substr(key, 6) FROM disputes_watch WHERE key >= 'loan:' AND key < 'loan;'")
+        else:
+            cursor.execute(
+                "SELECT substr(key, 6) FROM disputes_watch WHERE key = ANY(%s)",
+                [[f"loan:{loan}" for loan in sorted(loans)]],
+            )
+        watched = [loan for (loan,) in cursor.fetchall()]
+    queue.put_many(topic="loan.changed", payloads={loan: {"loan": loan} for loan in watched})
+
+
+def _tell_of_messages(messages: Sequence[Message]) -> None:
+    """`message.arrived` for those that an open dispute may be waiting for."""
+    keys: dict[str, list[str]] = {}
+    for message in messages:
+        if not message.voided:
+            for key in watch_keys(message):
+                keys.setdefault(key, []).append(str(message.pk))
+    if not keys:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT key FROM disputes_watch WHERE key = ANY(%s)", [sorted(keys)])
+        waited_for = {message for (key,) in cursor.fetchall() for message in keys[key]}
+    queue.put_many(topic="message.arrived", payloads={pk: {"message": pk} for pk in sorted(waited_for)})
+
+
+def watch_keys(message: Message) -> list[str]:
+    """The keys under which somebody may wait for a message."""
+    keys = [f"message:{message.external_id}"]
+    if message.short_ref:
+        keys.append(f"short_ref:{message.short_ref}")
+    if message.phone_digest:
+        keys.append(f"phone:{bytes(message.phone_digest).hex()}")
+    return keys
+
+
+def _call_hooks(
+    phones: Iterable[tuple[str, bytes]], moves: Iterable[tuple[str, str | None, str | None]], messages: list[Message]
+) -> None:
+    permitted = [message for message in messages if message.permit]
+    if permitted:
+        for arrived in hooks.on_messages_arrived:
+            arrived(permitted)
+    customer_phones = sorted(phones)
+    loans_moved = [(loan, new) for loan, _, new in moves if new is not None]
+    if customer_phones or loans_moved:
+        for changed in hooks.on_owners_changed:
+            changed(customer_phones=customer_phones, loans_moved=loans_moved)
