@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import secrets
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from django.db import transaction
 from config.api.callers import SCOPES
 from config.api.clients import change_client_secret, create_client
 from config.api.models import Client
+from config.environment import write_private
 
 CLIENTS: dict[str, list[str]] = {
     "all": sorted(SCOPES),
@@ -45,7 +45,7 @@ def write_credentials(*, path: Path, base_url: str) -> dict[str, Any]:
             "clients": [_client(name, scopes, known) for name, scopes in CLIENTS.items()],
             "users": [_user(role, known) for role in USERS],
         }
-        _write(path, found)
+        write_private(path, found)
     return found
 
 
@@ -55,14 +55,6 @@ def _read(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def _write(path: Path, found: dict[str, Any]) -> None:
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        json.dump(found, file, indent=2)
-        file.write("\n")
-    draft.replace(path)
 
 
 def _known(known: dict[str, Any], group: str, field: str, value: str) -> dict[str, Any]:

@@ -29,6 +29,8 @@ from typing import Any
 
 import psycopg
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 OWNER_ROLE = "recourse_owner"
 SERVICE_ROLE = "recourse_service"
@@ -259,7 +261,9 @@ class Valkey:
     socket: Path
 
     def client(self) -> redis.Redis:
-        return redis.Redis(unix_socket_path=str(self.socket), socket_timeout=5, socket_connect_timeout=2)
+        return redis.Redis(
+            unix_socket_path=str(self.socket), socket_timeout=5, socket_connect_timeout=2, retry=Retry(NoBackoff(), 0)
+        )
 
     def answers(self) -> bool:
         with contextlib.closing(self.client()) as client:

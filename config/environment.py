@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import contextlib
+import json
 import os
 import re
 import secrets
@@ -472,6 +473,15 @@ def home_secret(directory: Path, name: str, make: Callable[[], str]) -> str:
             os.link(draft, path)  # unlike a rename, fails where another process was quicker
         draft.unlink()
     return path.read_text().strip()
+
+
+def write_private(path: Path, value: Any) -> None:
+    """Writes a value as JSON, readable by us alone; whoever reads meanwhile sees the old file or the new one."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        json.dump(value, file, indent=2)
+        file.write("\n")
+    draft.replace(path)
 
 
 def new_data_keys() -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ctypes
 import fcntl
+import hashlib
 import json
 import os
 import shutil
@@ -198,14 +199,54 @@ def _child_environment(home: embedded.Home) -> dict[str, str]:
     }
 
 
-def _bring_up_to_date(base_url: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "manage.py", "set_up_embedded", "--base-url", base_url, "--verbosity", "0"],
-        cwd=environment.ROOT,
-        stdin=subprocess.DEVNULL,
+def _mark() -> str:
+    """A digest of what a set-up depends on: the migrations, the callers, the demo lender."""
+    digest = hashlib.sha256((environment.ROOT / "requirements.txt").read_bytes())
+    sources = [
+        "config/credentials.py",
+        "config/roles.py",
+        "disputes/demo.py",
+        "disputes/management/commands/load_demo.py",
+    ]
+    migrations = sorted(environment.ROOT.glob("*/migrations/*.py")) + sorted(
+        environment.ROOT.glob("*/*/migrations/*.py")
     )
-    if done.returncode:
-        raise embedded.CannotStart("the set-up failed, see above")
+    for path in [*(environment.ROOT / source for source in sources), *migrations]:
+        digest.update(str(path.relative_to(environment.ROOT)).encode() + b"\0")
+        digest.update(path.read_bytes() if path.exists() else b"")
+    return f"set up {digest.hexdigest()[:32]}"
+
+
+def _bring_up_to_date(home: embedded.Home, base_url: str) -> None:
+    """Sets up what is not set up yet. The database itself says what it was set up with, as its comment."""
+    mark = _mark()
+    credentials = home.directory / "credentials.json"
+    with home.postgres.connect(database=embedded.DATABASE) as connection:
+        found = connection.execute(
+            "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = current_database()"
+        ).fetchone()
+        if found == (mark,) and _tells(credentials, base_url):
+            return
+        done = subprocess.run(
+            [sys.executable, "manage.py", "set_up_embedded", "--base-url", base_url, "--verbosity", "0"],
+            cwd=environment.ROOT,
+            stdin=subprocess.DEVNULL,
+        )
+        if done.returncode:
+            raise embedded.CannotStart("the set-up failed, see above")
+        connection.execute(f"COMMENT ON DATABASE {embedded.DATABASE} IS '{mark}'")  # type: ignore[call-overload]
+
+
+def _tells(credentials: Path, base_url: str) -> bool:
+    """Whether the file is there and, after this, tells this address."""
+    try:
+        known = json.loads(credentials.read_text())
+        complete = bool(known["clients"] and known["users"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    if complete and known.get("base_url") != base_url:
+        environment.write_private(credentials, {**known, "base_url": base_url})
+    return complete
 
 
 def _wait_until_ready(supervisor: Supervisor, base_url: str) -> None:
@@ -274,7 +315,7 @@ def run(values: Mapping[str, object]) -> None:
         raise embedded.CannotStart(f"port {port} is taken by another program; choose one: PORT={port + 1} make run")
     with embedded.in_use(home):
         try:
-            _bring_up_to_date(base_url)
+            _bring_up_to_date(home, base_url)
             supervisor.start_children(_child_environment(home))
             _wait_until_ready(supervisor, base_url)
             print(greeting(base_url=base_url, credentials=home.directory / "credentials.json"), flush=True)

@@ -8,6 +8,8 @@ import sys
 from typing import Any
 
 import structlog
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from config import environment
 from config.api import settings as edge
@@ -166,7 +168,8 @@ CACHES: dict[str, dict[str, Any]] = {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
         "LOCATION": _values["CACHE_URL"] or HOME.cache_url,
         "KEY_PREFIX": "recourse",
-        "OPTIONS": {"socket_connect_timeout": 1, "socket_timeout": 1},
+        # Left alone, redis-py tries for seconds; a web process has none to lose.
+        "OPTIONS": {"socket_connect_timeout": 1, "socket_timeout": 1, "retry": Retry(NoBackoff(), 1)},
     }
 }
 CELERY_BROKER_URL: str = _values["BROKER_URL"] or HOME.broker_url
