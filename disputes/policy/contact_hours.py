@@ -192,9 +192,9 @@ def _covers(window: Window, clock: time, weekday: int) -> bool:
 def _edges(
     allowed: tuple[LocalInterval, ...] | None, wishes: Preferences, at: datetime, zone: ZoneInfo
 ) -> Iterable[datetime]:
-    """Every instant (UTC) after `at` at which an answer in `zone` can change: the hours' ends, midnights, clock
+    """Every instant (UTC) after `at` at which an answer in `zone` can change: the hours' ends and the clock's
     changes."""
-    ends = {time(0)}
+    ends: set[time] = set()
     for hours in (*(allowed or ()), *(window.hours for window in (*wishes.blocked, *wishes.agreed))):
         ends.update((hours.first, hours.until))
     first_day = at.astimezone(zone).date() - timedelta(days=1)

@@ -3,6 +3,8 @@ shows."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from disputes.check.judging import Judgement, judge
@@ -303,6 +305,72 @@ STORIES = {
         """,
         ("lender_right", None, None),
     ),
+    "a risk rule that hit somebody in arrears": (
+        """
+        due 1   2026-03-01  1000.00
+        rule R  risk
+        message urge 2026-03-12T10:00  rule R
+        """,
+        ("lender_right", None, None),
+    ),
+    "an urge from a rule for reminders that hit somebody in arrears": (
+        """
+        due 1   2026-03-01  1000.00
+        rule R  pre_due
+        message urge 2026-03-12T10:00  rule R
+        """,
+        ("lender_right", None, None),
+    ),
+    "too few days as known, enough as it was": (
+        """
+        due 1       2026-03-01  1000.00
+        due 2       2026-03-10  1000.00
+        paid p1     2026-03-01  1000.00
+        void v1     repayment p1  posted 2026-03-20
+        rule R      overdue  min 3
+        message     urge 2026-03-12T10:00  rule R
+        """,
+        ("lender_right", None, None),
+    ),
+    "a payment of the list's gap that was void too, beside a due date moved back": (
+        """
+        due 1   2026-03-10  1000.00  version 1
+        due 1   2026-04-10  1000.00  version 2  effective 2026-03-01  posted 2026-03-20
+        paid p1 2026-03-10  1000.00  posted 2026-03-12T07:00
+        void v1 repayment p1  posted 2026-03-15
+        message urge 2026-03-12T10:00  list 2026-03-12T06:00
+        """,
+        ("customer_right", "stale_records", "backdated_change"),
+    ),
+    "a reminder of what is within the tolerance": (
+        """
+        loan    tolerance 1.00
+        due 1   2026-03-15  1000.00
+        paid p1 2026-03-11  999.50  posted 2026-03-13
+        rule R  pre_due
+        message reminder 2026-03-12T10:00  rule R
+        """,
+        ("customer_right", "stale_records", "late_posting"),
+    ),
+    "a reminder before the due date, to somebody who had paid only what was overdue": (
+        """
+        due 1   2026-03-01  1000.00
+        due 2   2026-03-15  1000.00
+        paid p1 2026-03-11  1000.00  posted 2026-03-13
+        rule R  pre_due
+        message reminder 2026-03-12T10:00  rule R
+        """,
+        ("lender_right", None, None),
+    ),
+    "a reminder without a rule, to somebody who had paid what was overdue": (
+        """
+        due 1   2026-03-01  1000.00
+        due 2   2026-03-15  1000.00
+        paid p1 2026-03-11  1000.00  posted 2026-03-13
+        message reminder 2026-03-12T10:00
+        """,
+        ("customer_right", "stale_records", "late_posting"),
+    ),
     "a loan that the records show was none": (
         """
         due 1   2026-03-01  1000.00
@@ -349,8 +417,6 @@ def test_a_ground_that_no_criterion_covers_is_for_a_person_whatever_the_account_
 
 def test_records_that_never_had_the_loan_tell_nothing():
     book = read_book(NOT_OVERDUE)
-    from dataclasses import replace
-
     for history in (
         replace(book.history, loans=(), instalments=()),
         replace(book.history, instalments=()),
