@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from django_prometheus.exports import ExportToDjangoView
+from kombu.exceptions import OperationalError
 
 
 @never_cache
@@ -45,7 +46,7 @@ def _broker() -> str:
         with app.connection_for_write(connect_timeout=1) as broker:
             broker.ensure_connection(max_retries=1, interval_start=0, interval_step=0, timeout=1)
             broker.default_channel  # noqa: B018 - a Redis connection is made with its first channel
-    except (OSError, redis.exceptions.RedisError, app.connection_for_write().connection_errors):
+    except (OSError, redis.exceptions.RedisError, OperationalError):
         return "down"
     return "ok"
 

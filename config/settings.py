@@ -282,7 +282,7 @@ structlog.configure(
 )
 
 # --- tests ---
-if MODE == environment.TEST:
+if MODE == environment.TEST and "pytest" in sys.modules:
     PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher", edge.SECRET_HASHER]
     INSTALLED_APPS += ["zeal"]
     MIDDLEWARE += ["zeal.middleware.zeal_middleware"]  # a query a row fails the request

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from django.db import connections
 from django.test import TransactionTestCase
+
+from tests.stack import Stack, running_stack
 
 _KEPT = {"django_migrations", "django_content_type", "auth_permission", "disputes_lane", "disputes_lanes"}
 """What a migration filled: lanes are fixed rows, and a flush would take them."""
@@ -39,3 +42,22 @@ def _empty_tables(self: TransactionTestCase) -> None:
 @pytest.fixture(autouse=True, scope="session")
 def _keep_what_a_migration_filled() -> None:
     TransactionTestCase._fixture_teardown = _empty_tables  # type: ignore[method-assign]
+
+
+@pytest.fixture(scope="session")
+def running() -> Iterator[Stack]:
+    yield from running_stack()
+
+
+@pytest.fixture
+def stack(running: Stack) -> Stack:
+    """The whole service, running (tests/stack.py), with every part that an earlier test killed back in place."""
+    running.restore()
+    return running
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "stack" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.stack)
+            item.add_marker(pytest.mark.xdist_group("stack"))

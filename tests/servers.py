@@ -18,6 +18,8 @@ from config.embedded import Postgres, Valkey, create_roles
 from config.environment import new_data_keys
 
 _FAST = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "max_connections": "300"}
+# By it a race is judged: in which order transactions committed.
+_FAST["track_commit_timestamp"] = "on"
 # The reader sees the end of its input when the last holder of the other end is gone.
 _WATCHER = """
 import shutil, signal, sys
@@ -28,7 +30,8 @@ from config.embedded import Postgres, Valkey
 sys.stdin.read()
 home = Path(sys.argv[2])
 Postgres(data=home / "postgres", sockets=home / "s").stop(mode="immediate")
-Valkey(data=home / "valkey", socket=home / "valkey.sock").stop()
+for data in home.glob("valkey*/"):
+    Valkey(data=data, socket=data.with_suffix(".sock")).stop()
 shutil.rmtree(home, ignore_errors=True)
 """
 _ROOT = Path(__file__).resolve().parent.parent

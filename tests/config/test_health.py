@@ -1,0 +1,50 @@
+"""What probes are told, by a running service."""
+
+from __future__ import annotations
+
+import httpx
+
+from tests.stack import Stack
+
+
+def test_healthz_says_that_the_process_lives(stack: Stack) -> None:
+    answer = httpx.get(f"{stack.base_url}/healthz")
+    assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+    assert answer.headers["X-Request-Id"]
+
+
+def test_readyz_names_what_is_down_and_recovers(stack: Stack) -> None:
+    assert httpx.get(f"{stack.base_url}/readyz").json() == {
+        "status": "ok",
+        "database": "ok",
+        "broker": "ok",
+        "migrations": "ok",
+    }
+    stack.kill_broker()
+    answer = httpx.get(f"{stack.base_url}/readyz")
+    assert (answer.status_code, answer.json()["broker"], answer.json()["database"]) == (503, "down", "ok")
+    assert httpx.get(f"{stack.base_url}/healthz").status_code == 200
+    stack.start_broker()
+    assert stack.wait_for(stack.ready, seconds=10)
+
+
+def test_the_web_processes_hold_no_rights_beyond_rows(stack: Stack) -> None:
+    """The service runs as its own role, which cannot even make a table."""
+    with stack.database() as connection:
+        users = connection.execute(
+            "SELECT DISTINCT usename FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        ).fetchall()
+    assert users == [("recourse_service",)]
+
+
+def test_metrics_add_up_all_web_processes(stack: Stack) -> None:
+    answer = httpx.get(f"{stack.base_url}/metrics")
+    assert answer.status_code == 200
+    assert "django_http_requests_total_by_method_total" in answer.text
+
+
+def test_the_admin_and_the_docs_need_no_internet(stack: Stack) -> None:
+    for address in ("/admin/login/", "/api/docs/"):
+        page = httpx.get(f"{stack.base_url}{address}")
+        assert page.status_code == 200
+        assert "https://" not in page.text.replace("https://www.w3.org", "")
