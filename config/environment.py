@@ -376,6 +376,12 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(name="WEB_WORKERS", read=_whole(1, 64), meaning="Web processes that `make run` starts.", default="2"),
     Setting(
+        name="BULK_CALLS",
+        read=_whole(1, 64),
+        meaning="Bulk calls (imports over 1 MiB) at once on one machine: fewer than its web processes.",
+        default="1",
+    ),
+    Setting(
         name="TASK_WORKERS",
         read=_whole(1, 64),
         meaning="Processes of the task worker that `make run` starts.",

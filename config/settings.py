@@ -42,6 +42,7 @@ LENDER_TIME_ZONE: str = _values["LENDER_TIME_ZONE"]
 POLICY_PACK: str = _values["POLICY_PACK"]
 POLICY_DIRECTORY: str = _values["POLICY_DIRECTORY"] or ""
 REVIEW_SAMPLE: float = _values["REVIEW_SAMPLE"]
+BULK_CALLS: int = _values["BULK_CALLS"]
 EVIDENCE_DIRECTORY: str = _values["EVIDENCE_DIRECTORY"] or str(HOME.directory / "evidence")
 CUSTOMERS_LOG_IN: bool = _values["CUSTOMERS_LOG_IN"]
 CUSTOMER_JWT_ISSUER: str = _values["CUSTOMER_JWT_ISSUER"] or ("recourse-local" if EMBEDDED else "")

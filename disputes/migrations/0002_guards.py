@@ -227,6 +227,29 @@ GATE = migrations.RunSQL(
     """,
 )
 
+# Versions of records are what was said and when: they are never changed. What is personal stands in tables of its own, which
+# can be emptied.
+_VERSIONS = (
+    "customerphoneversion",
+    "customerversion",
+    "instalmentversion",
+    "loanversion",
+    "messageversion",
+    "repaymentversion",
+    "reversalversion",
+    "sendingruleversion",
+    "voidversion",
+    "watermarkversion",
+)
+RECORDS = migrations.RunSQL(
+    sql=[
+        f"CREATE TRIGGER {name}_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON disputes_{name} "
+        "FOR EACH STATEMENT EXECUTE FUNCTION disputes_refuse_change();"
+        for name in _VERSIONS
+    ],
+    reverse_sql=[f"DROP TRIGGER {name}_is_append_only ON disputes_{name};" for name in _VERSIONS],
+)
+
 
 class Migration(migrations.Migration):
     dependencies: ClassVar = [("disputes", "0001_initial")]
@@ -237,4 +260,6 @@ class Migration(migrations.Migration):
         PERMITS,
         FEED,
         GATE,
+        # records (after FEED, whose function its triggers call)
+        RECORDS,
     ]

@@ -62,6 +62,9 @@ class Version(models.Model):
     content = DigestField()
     received_at = models.DateTimeField()
 
+    append_only = True
+    """The service's role inserts and selects, and a trigger refuses the rest."""
+
     class Meta:
         abstract = True
 
@@ -105,6 +108,8 @@ class CustomerPhoneVersion(models.Model):
     role = models.CharField(max_length=10)
     first = models.DateField(null=True)
     until = models.DateField(null=True)
+
+    append_only = True
 
     class Meta:
         indexes = [
@@ -416,6 +421,3 @@ VERSIONS: dict[str, type[Version]] = {
     "watermark": WatermarkVersion,
 }
 """The table of each type's versions."""
-
-APPEND_ONLY: tuple[type[models.Model], ...] = (*VERSIONS.values(), CustomerPhoneVersion)
-"""Tables that may only grow: the service's role inserts into and selects from them, and a trigger refuses the rest."""
