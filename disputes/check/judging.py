@@ -54,14 +54,15 @@ def judge(*, history: History, message: CollectionMessage, claim: Claim, pack: P
         fresh=not matter.behind,
         claims_something=message.claimed_amount is not None or message.claimed_days_past_due is not None,
     )
+    as_it_was = render(account_of(matter.was.view))
     return Judgement(
         verdict=verdict.verdict,
         cause=verdict.cause,
         detail=verdict.detail,
         facts={
             "at": render_instant(message.sent_at),
-            "as_it_was": render(account_of(matter.was.view)),
-            "as_known": render(account_of(matter.sent.view)),
+            "as_it_was": as_it_was,
+            "as_known": as_it_was if matter.sent is matter.was else render(account_of(matter.sent.view)),
         },
         findings=findings_of(matter),
     )

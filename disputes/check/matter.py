@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
 
 from disputes.check.facts import (
@@ -17,6 +17,7 @@ from disputes.check.facts import (
 )
 from disputes.check.standing import ZERO, Standing, position_of_view, standing
 from disputes.check.versions import StandingRepayment, View, known, sending_rule_of, view_of, voided
+from disputes.policy.freshness import feeds_behind
 from disputes.policy.packs import Pack
 
 PRESUPPOSING = frozenset({"urge", "warning"})
@@ -39,10 +40,10 @@ class Matter:
     """`was`: with all that is known today; `sent`: as known at the instant sent; `listed`: as known at the sender's
     list.
 
-    `rule`: the sending rule as known at the list; `needs`: the days past due that the message presupposes (0: none);
-    `reminded`: the instalment (external id) that a reminder is about, as known at the list; `tells`: whether the
-    records hold this account at all; `behind`: the feeds that are too far behind the
-    message to speak against the customer; `payments`: every repayment known today, those made after the message too.
+    `rule`: the sending rule as known at the list (else as it was); `needs`: the days past due that the message
+    presupposes (0: none); `reminded`: the instalment (external id) that a reminder is about, as known at the list;
+    `tells`: whether the records hold this account at all; `behind`: the feeds that are too far behind the message to
+    speak against the customer; `payments`: every repayment known today, those made after the message too.
     """
 
     message: CollectionMessage
@@ -88,7 +89,7 @@ def matter_of(*, history: History, message: CollectionMessage, claim: Claim, pac
     was = _clock(history, at, None)
     sent = was if latest <= at else _clock(history, at, at)
     listed = was if latest <= listed_at else sent if listed_at == at else _clock(history, at, listed_at)
-    rule = sending_rule_of(history=history, sending_rule=message.sending_rule, at=at, known_at=listed_at)
+    rule = _rule(history, message, listed_at)
     needs = days_needed(
         category=message.category, aim=rule.aim if rule else None, min_dpd=rule.min_dpd if rule else None
     )
@@ -103,9 +104,17 @@ def matter_of(*, history: History, message: CollectionMessage, claim: Claim, pac
         listed=listed,
         reminded=_reminded(listed, rule) if message.category == "reminder" and needs == 0 else None,
         tells=_tells(history, message),
-        behind=feeds_behind(history=history, pack=pack, at=at),
+        behind=feeds_behind(pack=pack, reached=_reached(history), at=at),
         payments=_all_payments(history, at, was) if claim.claimed_payments else (),
     )
+
+
+def _rule(history: History, message: CollectionMessage, listed_at: datetime) -> SendingRuleVersion | None:
+    """The sending rule as known at the list; one that the records heard of only later, as it was: its sender knew it.
+    """
+    name, at = message.sending_rule, message.sent_at
+    known_then = sending_rule_of(history=history, sending_rule=name, at=at, known_at=listed_at)
+    return known_then or sending_rule_of(history=history, sending_rule=name, at=at, known_at=None)
 
 
 def _clock(history: History, at: datetime, known_at: datetime | None) -> Clock:
@@ -150,19 +159,13 @@ def _tells(history: History, message: CollectionMessage) -> bool:
     return newest is not None and (newest.settled_on is not None or newest.written_off_on is not None)
 
 
-def feeds_behind(*, history: History, pack: Pack, at: datetime) -> tuple[str, ...]:
-    """The feeds whose watermark is behind `at` by more than the pack allows; one that never sent a watermark is.
-
-    None where the pack says that the lender sends no watermarks.
-    """
-    if not pack.records.watermarks:
-        return ()
+def _reached(history: History) -> dict[str, datetime]:
+    """Up to when each feed is complete, by its furthest watermark."""
     reached: dict[str, datetime] = {}
     for mark in history.watermarks:
         if mark.feed not in reached or mark.complete_until > reached[mark.feed]:
             reached[mark.feed] = mark.complete_until
-    lag = timedelta(hours=pack.records.max_lag_hours)
-    return tuple(feed for feed in pack.records.feeds if feed not in reached or at - reached[feed] > lag)
+    return reached
 
 
 def _reminded(listed: Clock, rule: SendingRuleVersion | None) -> str | None:
