@@ -366,10 +366,10 @@ class WithdrawDispute(DisputeView):
         """Takes the dispute back: it is closed as withdrawn and its hold ends at once. 409 once it is closed."""
         dispute = found(caller=request.auth, key=key)
         try:
-            lifecycle.withdraw(dispute_id=dispute.pk, actor=actor_of(request.auth), now=timezone.now())
+            dispute = lifecycle.withdraw(dispute_id=dispute.pk, actor=actor_of(request.auth), now=timezone.now())
         except lifecycle.WrongState as error:
             raise Conflict(str(error), "wrong_state") from None
-        return Response(self.shown(found(caller=request.auth, key=key)))
+        return Response(self.shown(dispute))
 
 
 routes = [
