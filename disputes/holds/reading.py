@@ -21,6 +21,7 @@ from disputes.holds.walking import CustomerFact, GateFacts, GateItem, HoldFact, 
 from disputes.lanes.locking import check_outermost, lane_of_customer, lane_of_loan, lane_of_phone
 from disputes.policy.caps import Contact
 from disputes.policy.contact_hours import read_preferences
+from disputes.policy.freshness import feeds_behind
 from disputes.policy.packs import Pack
 from disputes.records.models import CustomerPhone, Loan
 
@@ -219,8 +220,5 @@ def _position(row: Mapping[str, Any]) -> Position:
 
 def _behind(*, pack: Pack, rows: Sequence[Mapping[str, Any]], at: datetime) -> tuple[str, ...]:
     """The feeds that are behind `at` by more than the pack allows, or never sent a watermark: as the check has it."""
-    if not pack.records.watermarks:
-        return ()
     reached = {row["feed"]: _instant(row["until"]) for row in rows}
-    lag = timedelta(hours=pack.records.max_lag_hours)
-    return tuple(feed for feed in pack.records.feeds if feed not in reached or at - reached[feed] > lag)
+    return feeds_behind(pack=pack, reached=reached, at=at)
