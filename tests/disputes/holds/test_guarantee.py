@@ -1,0 +1,381 @@
+"""The guarantee: a permit that a hold covers was committed before it and is listed, or is refused.
+
+Raced with real connections; judged by the order in which the transactions committed, as the database itself kept it. Each race
+has a control without the lock, which must break: else the race would prove nothing.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+from django.db import connection, transaction
+from django.utils import timezone
+
+from config.api.idempotency import BeginAgain
+from disputes.holds import gate, placing, reading
+from disputes.holds.models import Hold, Permit, SuppressionChange
+from disputes.holds.placing import release_hold
+from disputes.lanes import locking
+from tests.disputes.holds import scene
+from tests.races import at_once
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+NAP = 0.004
+
+
+@pytest.fixture(autouse=True)
+def _pack(any_hour: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
+    # The broker is not what is raced here.
+    monkeypatch.setattr("disputes.outbox.queue.send", lambda ids: 0)
+
+
+def nap() -> None:
+    time.sleep(random.uniform(0, NAP))
+
+
+@contextmanager
+def naps_between_statements() -> Iterator[None]:
+    """A nap after the lanes, and one before the commit, on both sides: where interleavings hide."""
+    granted, told = gate.write_grants, placing.permits_covered
+
+    def late_grants(**call: Any) -> None:
+        nap()
+        granted(**call)
+        nap()
+
+    def late_listing(**call: Any) -> Any:
+        nap()
+        found = told(**call)
+        nap()
+        return found
+
+    with patch.object(gate, "write_grants", late_grants), patch.object(placing, "permits_covered", late_listing):
+        yield
+
+
+@contextmanager
+def without_the_lock() -> Iterator[None]:
+    """The same code, but nobody takes a lane: the gate takes all for its own, the hold waits for none."""
+    call = reading._call
+
+    def unlocked(*, lanes: Any, **more: Any) -> dict[str, list[Any]]:
+        rows = call(lanes=None, **more)
+        rows["lane"] = list(lanes or ())
+        return rows
+
+    with patch.object(reading, "_call", unlocked), patch.object(placing, "take_lanes", lambda lanes: None):
+        yield
+
+
+@dataclass(frozen=True, kw_only=True)
+class Breach:
+    permit: str
+    hold: str
+    how: str
+
+
+def commit_times(table: str) -> dict[str, datetime]:
+    """When each row's transaction committed. Whoever commits later has a later time: WAL order, to the microsecond."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT id::text, pg_xact_commit_timestamp(xmin) FROM {table}")
+        return dict(cursor.fetchall())
+
+
+def breaches() -> list[Breach]:
+    """Every permit against every hold of its loan, phone or customer.
+
+    Granted between the hold's commit and its release's, or committed before it and not in its `permits_out`.
+    """
+    granted = commit_times("disputes_permit")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT kind, hold_id::text, pg_xact_commit_timestamp(xmin), permits_out FROM disputes_suppressionchange
+            WHERE kind IN ('placed', 'released')
+            """
+        )
+        changes = [(kind, hold, at, out) for kind, hold, at, out in cursor.fetchall()]
+    placed = {hold: (at, _ids(out)) for kind, hold, at, out in changes if kind == "placed"}
+    released = {hold: at for kind, hold, at, _ in changes if kind == "released"}
+    found = []
+    for hold in Hold.objects.prefetch_related("covers"):
+        at, listed = placed[str(hold.pk)]
+        until = released.get(str(hold.pk))
+        keys = {cover.key for cover in hold.covers.all()}
+        for permit in Permit.objects.all():
+            if not keys & {f"l:{permit.loan}", f"c:{permit.customer}", f"p:{bytes(permit.phone_digest).hex()}"}:
+                continue
+            when = granted[str(permit.pk)]
+            if when > at and (until is None or when < until):
+                found.append(Breach(permit=str(permit.pk), hold=str(hold.pk), how="granted against a hold"))
+            elif when <= at and str(permit.pk) not in listed and permit.expires_at > hold.placed_at:
+                found.append(Breach(permit=str(permit.pk), hold=str(hold.pk), how="not listed"))
+    return found
+
+
+def _ids(out: Any) -> set[str]:
+    import json
+
+    rows = json.loads(out) if isinstance(out, str) else out
+    return {row["id"] for row in rows}
+
+
+def again(act: Callable[[], Any]) -> Any:
+    """As whoever owns a transaction does."""
+    for _ in range(50):
+        try:
+            return act()
+        except BeginAgain:
+            continue
+    raise AssertionError("never came through")
+
+
+def keep_asking(until: float, seed: int) -> int:
+    chance = random.Random(seed)
+    asked = 0
+    while time.monotonic() < until:
+        batch = []
+        for _ in range(chance.choice([1, 1, 2, 5])):
+            n, m = chance.randint(1, 3), chance.randint(1, 2)
+            batch.append(scene.item(n, loan=f"L{n}{m}"))
+        scene.ask(*batch)
+        asked += len(batch)
+    return asked
+
+
+def keep_disputing(until: float, seed: int) -> int:
+    chance = random.Random(seed)
+    placed = 0
+    while time.monotonic() < until:
+        n, m = chance.randint(1, 3), chance.randint(1, 2)
+        ground = chance.choice(["not_overdue", "not_my_debt", "too_frequent", "identity_theft"])
+        out = again(lambda: scene.dispute(ground, loan=f"L{n}{m}", n=n, customer=f"C{n}"))  # noqa: B023
+        placed += 1
+        nap()
+        with transaction.atomic(durable=True):
+            release_hold(hold=out.hold, actor=scene.ACTOR, reason="withdrawn", now=timezone.now())
+            placing.number_changes()
+        nap()
+    return placed
+
+
+def race(seconds: float) -> tuple[int, int]:
+    """Four gates against two lines of disputes, on three customers and six loans."""
+    scene.lender(customers=3, loans=2)
+    until = time.monotonic() + seconds
+    with naps_between_statements():
+        results = at_once(
+            [lambda seed=seed: keep_asking(until, seed) for seed in range(4)]
+            + [lambda seed=seed: keep_disputing(until, seed) for seed in (10, 11)]
+        )
+    failed = [one for one in results if isinstance(one, BaseException)]
+    assert not failed, failed
+    return sum(results[:4]), sum(results[4:])
+
+
+@pytest.fixture
+def commit_order() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW track_commit_timestamp")
+        if cursor.fetchone()[0] != "on":
+            pytest.skip("this PostgreSQL does not track when transactions commit (track_commit_timestamp)")
+
+
+@pytest.mark.usefixtures("commit_order")
+def test_gates_and_disputes_at_once_never_break_it() -> None:
+    asked, disputes = race(4.0)
+    assert disputes > 50
+    assert Permit.objects.count() > 50, asked
+    assert breaches() == []
+
+
+@pytest.mark.usefixtures("commit_order")
+def test_control_without_the_lock_it_breaks() -> None:
+    with without_the_lock():
+        race(2.0)
+    assert {breach.how for breach in breaches()} >= {"not listed", "granted against a hold"}
+
+
+def test_a_batch_and_an_opening_dispute_on_the_same_phone() -> None:
+    """Round after round: the batch has its permit and the dispute lists it, or the batch is refused."""
+    scene.lender(customers=3, loans=2)
+    outcomes = {"listed": 0, "refused": 0}
+    with naps_between_statements():
+        for _ in range(60):
+            batch = [scene.item(1, loan="L12", category="service"), scene.item(1), scene.item(2), scene.item(3)]
+            answers, placed = at_once(
+                [
+                    lambda batch=batch: scene.ask(*batch),
+                    lambda: again(lambda: scene.dispute("already_paid", loan="L11", n=1, customer="C1")),
+                ]
+            )
+            assert isinstance(placed, placing.PlacedHold), placed
+            answer = answers[1]
+            if answer.permit is None:
+                assert answer.reasons == ("dispute_pending",)
+                outcomes["refused"] += 1
+            else:
+                assert answer.permit.id in {permit.id for permit in placed.permits_out}
+                outcomes["listed"] += 1
+            assert all(other.permit is not None for other in (answers[0], *answers[2:]))
+            with transaction.atomic(durable=True):
+                release_hold(hold=placed.hold, actor=scene.ACTOR, reason="withdrawn", now=timezone.now())
+                placing.number_changes()
+    assert min(outcomes.values()) > 0, outcomes
+
+
+def last_slot_rounds(rounds: int) -> int:
+    """Two vendors ask for the last slot of one customer at once. Returns how often both got it."""
+    both = 0
+    with naps_between_statements():
+        for number in range(rounds):
+            scene.loan(f"S{number}", f"S{number}")
+            scene.CustomerPhone.objects.create(customer=f"S{number}", digest=scene.digest(50), role="own")
+            asked = scene.item(50, loan=f"S{number}")
+            answers = at_once([lambda asked=asked: scene.ask(asked)[0] for _ in range(2)])
+            granted = [answer for answer in answers if answer.permit is not None]
+            assert granted, answers
+            assert all(answer.reasons == ("frequency_cap",) for answer in answers if answer.permit is None)
+            both += len(granted) == 2
+    return both
+
+
+def test_two_vendors_never_both_take_the_last_slot(any_hour: Callable[..., None]) -> None:
+    any_hour(customer=1)
+    scene.lender()
+    assert last_slot_rounds(40) == 0
+
+
+def test_control_without_the_lock_both_take_it(any_hour: Callable[..., None]) -> None:
+    any_hour(customer=1)
+    scene.lender()
+    with without_the_lock():
+        assert last_slot_rounds(20) > 0
+
+
+class TestALoanThatChangesHands:
+    """The loan's lane is its owner's: whoever finds another owner under the lanes begins again."""
+
+    def move(self, loan: str, customer: str, *, before: str) -> None:
+        """What an import does: the lanes of both sides first."""
+        with transaction.atomic(durable=True):
+            locking.take_lanes([locking.lane_of_customer(before), locking.lane_of_customer(customer)])
+            scene.Loan.objects.filter(pk=loan).update(customer=customer)
+
+    def test_the_gate_decides_it_anew_in_the_next_round(self) -> None:
+        scene.lender(customers=2, loans=1)
+        scene.CustomerPhone.objects.create(customer="C2", digest=scene.digest(1), role="own")
+        moved = []
+        read = reading.read_owners
+
+        def then_it_moves(items: Any) -> Any:
+            found = read(items)
+            if not moved:
+                moved.append(at_once([lambda: self.move("L11", "C2", before="C1")]))
+            return found
+
+        with patch.object(reading, "read_owners", then_it_moves):
+            answer = scene.ask(scene.item(1))[0]
+        assert moved == [[None]]
+        assert answer.permit is not None
+        assert Permit.objects.get(pk=answer.permit.id).customer == "C2"
+
+    def test_the_dispute_begins_again(self) -> None:
+        from disputes.holds import owners
+
+        scene.lender(customers=2, loans=1)
+        moved = []
+        resolve = owners.resolve
+
+        def then_it_moves(covers: Any) -> Any:
+            found = resolve(covers)
+            if not moved:
+                moved.append(at_once([lambda: self.move("L11", "C2", before="C1")]))
+            return found
+
+        with patch.object(owners, "resolve", then_it_moves):
+            with pytest.raises(BeginAgain):
+                scene.dispute("not_overdue", loan="L11", n=1, customer="C1")
+            assert Hold.objects.count() == 0
+            assert SuppressionChange.objects.count() == 0
+            placed = scene.dispute("not_overdue", loan="L11", n=1, customer="C1")
+        assert "sc:C2" in placed.keys
+
+    @pytest.mark.usefixtures("commit_order")
+    def test_moving_it_all_the_time_breaks_nothing(self) -> None:
+        scene.lender(customers=3, loans=2)
+        for n in (2, 3):
+            scene.CustomerPhone.objects.create(customer=f"C{n}", digest=scene.digest(1), role="own")
+        until = time.monotonic() + 3.0
+
+        def keep_moving() -> int:
+            owner, moves = "C1", 0
+            while time.monotonic() < until:
+                new = random.choice(["C1", "C2", "C3"])
+                self.move("L11", new, before=owner)
+                owner, moves = new, moves + 1
+                nap()
+            return moves
+
+        def keep_asking_for_it() -> None:
+            while time.monotonic() < until:
+                scene.ask(scene.item(1))
+
+        with naps_between_statements():
+            results = at_once(
+                [keep_moving, keep_asking_for_it, keep_asking_for_it]
+                + [lambda seed=seed: keep_disputing_one(until, seed) for seed in (1, 2)]
+            )
+        assert [one for one in results if isinstance(one, BaseException)] == []
+        assert results[0] > 20
+        assert results[3] + results[4] > 20
+        assert breaches() == []
+
+
+def keep_disputing_one(until: float, seed: int) -> int:
+    placed = 0
+    while time.monotonic() < until:
+        out = again(lambda: scene.dispute("not_overdue", loan="L11", n=1, customer="C1"))
+        nap()
+
+        def let_go(hold: Hold = out.hold) -> None:
+            with transaction.atomic(durable=True):
+                release_hold(hold=hold, actor=scene.ACTOR, reason="withdrawn", now=timezone.now())
+                placing.number_changes()
+
+        again(let_go)
+        placed += 1
+        nap()
+    return placed
+
+
+def test_a_lane_that_is_in_use_makes_busy_and_stops_nobody_else() -> None:
+    scene.lender()
+    held, done = threading.Event(), threading.Event()
+
+    def sit_on_it() -> None:
+        with transaction.atomic(durable=True):
+            locking.take_lanes([locking.lane_of_phone(scene.digest(1))])
+            held.set()
+            assert done.wait(timeout=30)
+
+    def ask() -> Any:
+        assert held.wait(timeout=30)
+        try:
+            return scene.ask(scene.item(1), scene.item(2), wait=0.2)
+        finally:
+            done.set()
+
+    answers = at_once([sit_on_it, ask])[1]
+    assert answers[0].reasons == ("busy",)
+    assert answers[1].permit is not None
