@@ -48,7 +48,9 @@ def read_reference(text: str) -> str | None:
 
     None where it cannot be one (wrong length, alphabet or check character).
     """
-    letters = text.strip().upper().removeprefix("D-").replace("-", "").replace(" ", "")
+    letters = "".join(character for character in text.upper() if character not in "- ")
+    if len(letters) == 9:
+        letters = letters.removeprefix("D")
     letters = "".join(_READ_AS.get(letter, letter) for letter in letters)
     if len(letters) != 8 or any(letter not in _CROCKFORD for letter in letters):
         return None

@@ -63,7 +63,7 @@ def _judged(*, dispute: Dispute, message: Message, now: datetime) -> tuple[Check
     """The check as it would be written now, the loan that it rests on, and whether it may close the dispute."""
     loan = message.loan or ""
     revision = records.revision_of_loan(loan=loan)
-    history = records.account_history(loan=loan, sending_rule=message.sending_rule)
+    history = records.account_history(loan=loan, sending_rule=message.sending_rule, at=message.sent_at)
     facts = records.collection_message(message)
     pack = pack_in_force(at=facts.sent_at)
     claim = claim_of(dispute)

@@ -251,6 +251,16 @@ RECORDS = migrations.RunSQL(
 )
 
 
+JOURNAL = migrations.RunSQL(
+    sql="""
+        CREATE TRIGGER event_is_append_only
+            BEFORE UPDATE OR DELETE OR TRUNCATE ON disputes_event
+            FOR EACH STATEMENT EXECUTE FUNCTION disputes_refuse_change();
+    """,
+    reverse_sql="DROP TRIGGER event_is_append_only ON disputes_event;",
+)
+
+
 class Migration(migrations.Migration):
     dependencies: ClassVar = [("disputes", "0001_initial")]
 
@@ -259,6 +269,8 @@ class Migration(migrations.Migration):
         LANES,
         PERMITS,
         FEED,
+        # journal
+        JOURNAL,
         GATE,
         # records (after FEED, whose function its triggers call)
         RECORDS,

@@ -9,7 +9,7 @@ from disputes.check import canonical
 from disputes.holds.models import Hold
 from tests.callers import customer, system
 from tests.disputes.cases.test_opening import DISPUTES, dispute, payment
-from tests.lender import (
+from tests.lines import (
     customer_line,
     in_arrears,
     late_posting,

@@ -9,7 +9,7 @@ from disputes.cases.models import Dispute
 from disputes.holds.models import Hold
 from tests.callers import customer, system
 from tests.disputes.cases.test_opening import DISPUTES, dispute
-from tests.lender import in_arrears, late_posting, send_records
+from tests.lines import in_arrears, late_posting, send_records
 from tests.work import work
 
 pytestmark = pytest.mark.django_db

@@ -14,7 +14,7 @@ from disputes.journal.models import Event
 from disputes.records import queries as records
 from tests.callers import customer, system
 from tests.disputes.cases.test_opening import DISPUTES
-from tests.lender import in_arrears, late_posting, repayment_line, send_records
+from tests.lines import in_arrears, late_posting, repayment_line, send_records
 from tests.races import at_once
 from tests.work import work
 
