@@ -28,7 +28,9 @@ def digest(n: int) -> bytes:
     return phone_digest(number(n))
 
 
-def lender(*, customers: int = 2, loans: int = 2, zones: tuple[str, ...] = ()) -> None:
+def lender(
+    *, customers: int = 2, loans: int = 2, zones: tuple[str, ...] = (), records_until: datetime | None = None
+) -> None:
     """C1, C2 …; phone n is Cn's own; the loans of Cn are Ln1, Ln2 …, overdue. Watermarks reach until now."""
     for n in range(1, customers + 1):
         Customer.objects.create(external_id=f"C{n}", time_zones=list(zones))
@@ -38,7 +40,7 @@ def lender(*, customers: int = 2, loans: int = 2, zones: tuple[str, ...] = ()) -
     SendingRule.objects.create(external_id="R7", aim="overdue", min_dpd=7)
     SendingRule.objects.create(external_id="RP", aim="pre_due")
     SendingRule.objects.create(external_id="RR", aim="risk")
-    watermarks(datetime.now(tz=UTC))
+    watermarks(records_until or datetime.now(tz=UTC))
 
 
 def watermarks(until: datetime) -> None:
