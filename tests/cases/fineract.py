@@ -29,6 +29,16 @@ def cases() -> tuple[Case, ...]:
     return tuple(json.loads((DATA / "fineract.json").read_text(encoding="utf-8")))
 
 
+@cache
+def _numbers() -> dict[str, int]:
+    return {case["id"]: number for number, case in enumerate(cases(), 1)}
+
+
+def loan_of(case: Case) -> str:
+    """The loan's id: short, since a case's own id may be longer than an id of a record."""
+    return f"F{_numbers()[case['id']]}"
+
+
 def start_of(day: str) -> datetime:
     """Every case lives in UTC."""
     return datetime.combine(date.fromisoformat(day), datetime.min.time(), tzinfo=UTC)
@@ -41,7 +51,7 @@ def end_of(day: str) -> datetime:
 
 def history_of(case: Case) -> History:
     """The case as the check reads it. A pause that was entered later makes a later version of the loan."""
-    loan = case["id"]
+    loan = loan_of(case)
     return History(
         loan=loan,
         lender_time_zone="UTC",
@@ -95,9 +105,10 @@ def history_of(case: Case) -> History:
 def case_lines(case: Case) -> list[dict[str, Any]]:
     """The case as lines of `POST /records/import`, in an order in which each points to what came before.
 
-    Ids begin with the case's own, so that many cases fit into one lender. Undated lines were always known.
+    Ids begin with the loan's, so that many cases fit into one lender. Undated lines were always known.
     """
-    loan, customer = case["id"], f"{case['id']}-c"
+    loan = loan_of(case)
+    customer = f"{loan}-c"
     lines: list[dict[str, Any]] = [{"type": "customer", "external_id": customer, "name": "A. Borrower"}]
     for number, (posted, pauses) in enumerate(_loan_versions(case)):
         line = {
