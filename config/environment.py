@@ -6,7 +6,6 @@ Pure but for `home_secret`, which makes a secret of the embedded set-up at its f
 from __future__ import annotations
 
 import base64
-import binascii
 import contextlib
 import json
 import os
@@ -133,6 +132,8 @@ def data_keys(raw: str) -> dict[int, bytes]:
         name, _, text = pair.partition(":")
         if not re.fullmatch(r"[0-9]{1,3}", name, re.ASCII) or not 1 <= int(name) <= 255:
             raise Unusable("must be ID:KEY pairs with ids from 1 to 255")
+        if int(name) in keys:
+            raise Unusable(f"has {int(name)} twice")
         keys[int(name)] = _key(text.strip())
     if not keys:
         raise Unusable("names no key")
@@ -140,15 +141,16 @@ def data_keys(raw: str) -> dict[int, bytes]:
 
 
 def _key(text: str) -> bytes:
-    with contextlib.suppress(ValueError, binascii.Error):
-        if len(text) == 64:
-            return bytes.fromhex(text)
-        found = base64.b64decode(text.replace("-", "+").replace("_", "/") + "=" * (-len(text) % 4), validate=True)
-        if len(found) == 32:
-            if len(set(found)) < 8:
-                raise Unusable("has a key that is not random")
-            return found
-    raise Unusable("needs keys of 32 random bytes each: openssl rand -base64 32")
+    padded = text.replace("-", "+").replace("_", "/") + "=" * (-len(text) % 4)
+    try:
+        found = bytes.fromhex(text) if len(text) == 64 else base64.b64decode(padded, validate=True)
+    except ValueError:
+        found = b""
+    if len(found) != 32:
+        raise Unusable("needs keys of 32 random bytes each: openssl rand -base64 32")
+    if len(set(found)) < 8:
+        raise Unusable("has a key that is not random")
+    return found
 
 
 def database(url: str) -> dict[str, Any]:
@@ -461,7 +463,7 @@ def _database_refusals(values: Mapping[str, Any]) -> list[str]:
     if service["USER"] == owner["USER"]:
         lines.append("MIGRATE_DATABASE_URL has the role of DATABASE_URL: the service must not own its tables")
     if service["USER"] in ("postgres", ""):
-        lines.append("DATABASE_URL names no role of the service's own")
+        lines.append("DATABASE_URL names the superuser or nobody: the service has a role of its own")
     if service["NAME"] != owner["NAME"]:
         lines.append("MIGRATE_DATABASE_URL is another database than DATABASE_URL")
     return lines

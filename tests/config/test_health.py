@@ -32,7 +32,8 @@ def test_the_web_processes_hold_no_rights_beyond_rows(stack: Stack) -> None:
     """The service runs as its own role, which cannot even make a table."""
     with stack.database() as connection:
         users = connection.execute(
-            "SELECT DISTINCT usename FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            "SELECT DISTINCT usename FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
         ).fetchall()
     assert users == [("recourse_service",)]
 

@@ -1,0 +1,156 @@
+"""PostgreSQL and Valkey of one's own: they survive what a laptop does to them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from config import embedded, environment
+
+
+@pytest.fixture
+def home() -> Iterator[embedded.Home]:
+    """A home that an unprivileged user can reach, with a short path for its sockets."""
+    with tempfile.TemporaryDirectory(prefix="recourse-home-", ignore_cleanup_errors=True) as directory:
+        Path(directory).chmod(0o711)
+        made = embedded.Home(directory=Path(directory) / "r")
+        yield made
+        made.postgres.stop(mode="immediate")
+        made.valkey.stop()
+
+
+def _pid(home: embedded.Home) -> int:
+    return int((home.postgres.data / "postmaster.pid").read_text().splitlines()[0])
+
+
+def _rows(home: embedded.Home) -> list[int]:
+    with home.postgres.connect(database=embedded.DATABASE) as connection:
+        return [row[0] for row in connection.execute("SELECT n FROM kept ORDER BY n")]
+
+
+def test_what_was_kept_is_there_after_every_process_was_killed(home: embedded.Home) -> None:
+    embedded.start(home)
+    with home.postgres.connect(database=embedded.DATABASE) as connection:
+        connection.execute("CREATE TABLE kept AS SELECT 1 AS n")
+    home.valkey.client().rpush("queue", "task")
+    time.sleep(1.2)  # appendfsync everysec
+    os.kill(_pid(home), signal.SIGKILL)
+    valkey = home.valkey.pid()
+    assert valkey is not None
+    os.kill(valkey, signal.SIGKILL)
+
+    embedded.start(home)
+    assert _rows(home) == [1]
+    assert home.valkey.client().lrange("queue", 0, -1) == [b"task"]
+
+
+def test_a_living_server_is_taken_over_rather_than_started_twice(home: embedded.Home) -> None:
+    embedded.start(home)
+    before = (_pid(home), home.valkey.pid())
+    embedded.start(home)
+    assert (_pid(home), home.valkey.pid()) == before
+
+
+def test_a_stale_pid_file_that_names_a_stranger_does_not_stop_the_start(home: embedded.Home) -> None:
+    embedded.start(home)
+    home.postgres.stop()
+    pid_file = home.postgres.data / "postmaster.pid"
+    pid_file.write_text(f"{os.getpid()}\n{home.postgres.data}\n0\n5432\n{home.sockets / 'pg'}\n\n")
+    if (uid := home.postgres.runs_as.uid) is not None:
+        os.chown(pid_file, uid, -1)
+    embedded.start(home)
+    assert home.postgres.answers()
+
+
+def test_an_orphan_that_lost_its_socket_is_ended_before_another_serves_the_same_file(home: embedded.Home) -> None:
+    embedded.start(home)
+    orphan = home.valkey.pid()
+    home.valkey.socket.unlink()
+    embedded.start(home)
+    assert home.valkey.pid() not in (None, orphan)
+
+
+def test_the_last_to_leave_stops_the_servers(home: embedded.Home) -> None:
+    with embedded.in_use(home):
+        with embedded.in_use(home):
+            assert home.postgres.answers()
+        assert home.postgres.answers(), "somebody still uses it"
+        assert home.valkey.answers()
+    assert not home.postgres.answers()
+    assert not home.valkey.answers()
+
+
+def test_two_who_start_at_once_share_one_server(home: embedded.Home) -> None:
+    program = """
+import sys; from pathlib import Path; from config import embedded
+home = embedded.Home(directory=Path(sys.argv[1]))
+with embedded.in_use(home):
+    print((home.postgres.data / "postmaster.pid").read_text().splitlines()[0], home.valkey.pid(), flush=True)
+    sys.stdin.read()
+"""
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", program, str(home.directory)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            cwd=environment.ROOT,
+        )
+        for _ in range(2)
+    ]
+    assert all(process.stdout is not None for process in started)
+    said = {process.stdout.readline() for process in started if process.stdout}
+    for process in started:
+        process.communicate(timeout=60)
+    assert len(said) == 1
+    assert not home.postgres.answers()
+
+
+def test_a_long_path_still_gets_a_socket(tmp_path: Path) -> None:
+    deep = embedded.Home(directory=tmp_path / ("x" * 120) / ".recourse")
+    assert len(os.fsencode(deep.sockets / "pg" / ".s.PGSQL.5432.lock")) <= 107
+    other = embedded.Home(directory=tmp_path / ("y" * 120) / ".recourse")
+    assert deep.sockets != other.sockets, "two checkouts run side by side"
+
+
+def test_another_clusters_server_on_our_socket_is_not_taken_for_ours(home: embedded.Home, tmp_path: Path) -> None:
+    embedded.start(home)
+    impostor = embedded.Postgres(data=tmp_path, sockets=home.sockets / "pg")
+    with pytest.raises(embedded.CannotStart, match="another PostgreSQL"):
+        impostor.answers()
+
+
+def test_the_service_role_can_neither_make_nor_own_anything(home: embedded.Home) -> None:
+    embedded.start(home)
+    with home.postgres.connect(database=embedded.DATABASE, user=embedded.SERVICE_ROLE) as connection:
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute("CREATE TABLE anything (n int)")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute("CREATE DATABASE another")
+
+
+def test_manage_py_starts_what_it_needs_and_leaves_nothing_running(home: embedded.Home) -> None:
+    environ = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in {"DATABASE_URL", "MIGRATE_DATABASE_URL", "BROKER_URL", "CACHE_URL", "RECOURSE_ENV"}
+    }
+    done = subprocess.run(
+        [sys.executable, "manage.py", "shell", "-c", "from django.db import connection as c; c.ensure_connection()"],
+        cwd=environment.ROOT,
+        env={**environ, "RECOURSE_HOME": str(home.directory)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert not home.postgres.answers()
+    assert not home.valkey.answers()
