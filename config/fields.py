@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db import models
@@ -52,6 +52,10 @@ class SealedTextField(models.BinaryField):
     Opened on access; an unchanged value keeps its ciphertext on save. Null stays null, and "" is sealed like any text.
     Written by `save` and `bulk_create` only: a queryset's `update` does not know the row, so it raises TypeError.
     """
+
+    if TYPE_CHECKING:
+        _pyi_private_get_type: Any
+        _pyi_private_set_type: Any
 
     descriptor_class = _OpensOnAccess
 
@@ -109,6 +113,10 @@ class AmountField(models.DecimalField):
 
 class DigestField(models.BinaryField):
     """A keyed digest (17 bytes), see `config.values.ciphertext.digest`."""
+
+    if TYPE_CHECKING:
+        _pyi_private_get_type: Any
+        _pyi_private_set_type: Any
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs.setdefault("max_length", 17)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import redis
+from celery import current_app
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -40,10 +41,8 @@ def _database() -> str:
 
 
 def _broker() -> str:
-    from config.celery import app
-
     try:
-        with app.connection_for_write(connect_timeout=1) as broker:
+        with current_app.connection_for_write(connect_timeout=1) as broker:
             broker.ensure_connection(max_retries=1, interval_start=0, interval_step=0, timeout=1)
             broker.default_channel  # noqa: B018 - a Redis connection is made with its first channel
     except (OSError, redis.exceptions.RedisError, OperationalError):
