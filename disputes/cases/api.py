@@ -156,10 +156,16 @@ class DisputeSerializer(serializers.Serializer[Any]):
 
 
 class PermitOutSerializer(serializers.Serializer[Any]):
-    id = serializers.CharField()
+    """What it was for is shown to the lender's systems alone."""
+
+    id = serializers.UUIDField()
     expires_at = serializers.DateTimeField()
-    loan = serializers.CharField(allow_null=True)
-    vendor = serializers.CharField(allow_null=True)
+    granted_at = serializers.DateTimeField(required=False)
+    request_id = serializers.CharField(required=False)
+    loan = serializers.CharField(required=False, allow_null=True)
+    channel = serializers.CharField(required=False)
+    category = serializers.CharField(required=False)
+    vendor = serializers.CharField(required=False)
 
 
 class OpenedDisputeSerializer(DisputeSerializer):
@@ -246,7 +252,10 @@ class Disputes(DisputeView):
         opened = self._open(request.auth, asked.validated_data)
         dispute = opened.dispute
         body = render_dispute(
-            dispute=dispute, caller=request.auth, hold=opened.hold.hold, permits_out=shown_of(opened.hold.permits_out)
+            dispute=dispute,
+            caller=request.auth,
+            hold=opened.hold.hold,
+            permits_out=shown_of(opened.hold.permits_out, caller=request.auth),
         )
         return Response(body, status=status.HTTP_201_CREATED, headers={"Location": address_of(dispute)})
 

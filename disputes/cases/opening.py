@@ -10,6 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.db import IntegrityError, transaction
 
+from config.api.callers import Caller
 from config.fields import phone_digest
 from disputes.cases import lifecycle
 from disputes.cases.finding import Selector, find_message, owns
@@ -17,6 +18,7 @@ from disputes.cases.models import Dispute, Status
 from disputes.cases.reading import write_payments, write_selector
 from disputes.cases.watching import watch_for
 from disputes.check.facts import ClaimedPayment
+from disputes.holds.permits import PermitOut
 from disputes.holds.placing import PlacedHold, number_changes, place_hold
 from disputes.holds.policies import pack_in_force
 from disputes.holds.scopes import scope_of_dispute
@@ -184,6 +186,7 @@ def _watch_keys(selector: Selector, message: Message | None) -> list[str]:
     return selector.watch_keys() if message is None else [f"loan:{message.loan}"]
 
 
-def shown_of(permits: Sequence[Any]) -> list[dict[str, Any]]:
-    """The permits of a hold as the 201 lists them, for recall."""
-    return [permit if isinstance(permit, dict) else permit.render() for permit in permits]
+def shown_of(permits: Sequence[PermitOut], *, caller: Caller) -> list[dict[str, Any]]:
+    """The permits of a hold as the 201 lists them, for recall. A person learns no more of them than that they are out: they
+    may be for somebody else's loan."""
+    return [permit.render() if caller.kind == "client" else permit.render_bare() for permit in permits]

@@ -13,6 +13,7 @@ from django.db import connection
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from config.api.fields import render_instant
 from config.values.ids import floor_of, new_id
 from disputes.holds.models import Permit
 from disputes.holds.scopes import Covers, covers_of_keys
@@ -53,13 +54,13 @@ class PermitOut:
             "channel": self.channel,
             "category": self.category,
             "vendor": self.vendor,
-            "granted_at": self.granted_at.isoformat(),
-            "expires_at": self.expires_at.isoformat(),
+            "granted_at": render_instant(self.granted_at),
+            "expires_at": render_instant(self.expires_at),
         }
 
     def render_bare(self) -> dict[str, Any]:
         """For a person, who learns nothing of whose loan it is."""
-        return {"id": str(self.id), "expires_at": self.expires_at.isoformat()}
+        return {"id": str(self.id), "expires_at": render_instant(self.expires_at)}
 
 
 def permits_covered(*, keys: Sequence[str], hold: HoldFact, pack: Pack, now: datetime) -> tuple[PermitOut, ...]:
