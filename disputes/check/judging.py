@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from disputes.check.account import account_of, render, render_instant
+from disputes.check.canonical import load_input
 from disputes.check.causes import causes_of
-from disputes.check.criteria import Finding, findings_of
+from disputes.check.criteria import findings_of
 from disputes.check.facts import Claim, CollectionMessage, History
+from disputes.check.finding import Finding
 from disputes.check.matter import matter_of
 from disputes.check.verdict import decide
-from disputes.policy.packs import Pack
+from disputes.policy.packs import Pack, Packs
 
 ENGINE_VERSION = "1"
 """Changes whenever the same input could be judged otherwise than before."""
@@ -66,3 +68,14 @@ def judge(*, history: History, message: CollectionMessage, claim: Claim, pack: P
         },
         findings=findings_of(matter),
     )
+
+
+def judge_stored(*, text: bytes, packs: Packs) -> Judgement:
+    """Judges the stored input of a check again, by the pack and version that it names.
+
+    With the same engine and the same packs the answer is the same as then. Raises UnreadableInput; KeyError where that
+    version of the pack is not there any more.
+    """
+    stored = load_input(text)
+    pack = packs.version(stored.pack_name, stored.pack_version)
+    return judge(history=stored.history, message=stored.message, claim=stored.claim, pack=pack)

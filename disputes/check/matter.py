@@ -110,8 +110,7 @@ def matter_of(*, history: History, message: CollectionMessage, claim: Claim, pac
 
 
 def _rule(history: History, message: CollectionMessage, listed_at: datetime) -> SendingRuleVersion | None:
-    """The sending rule as known at the list; one that the records heard of only later, as it was: its sender knew it.
-    """
+    """The sending rule as known at the list; else, where they heard of it only later, as it was."""
     name, at = message.sending_rule, message.sent_at
     known_then = sending_rule_of(history=history, sending_rule=name, at=at, known_at=listed_at)
     return known_then or sending_rule_of(history=history, sending_rule=name, at=at, known_at=None)

@@ -16,11 +16,11 @@ from disputes.check.standing import position_of, standing
 from tests.disputes.check import oracle
 from tests.disputes.check.worlds import LOAN, histories, instants, moments, posted_by, repayments, shuffled
 
-settings.register_profile("book", deadline=None, max_examples=150, suppress_health_check=list(HealthCheck))
+settings.register_profile("book", deadline=None, max_examples=100, suppress_health_check=list(HealthCheck))
 book = settings.get_profile("book")
 
 
-@settings(book, max_examples=300)
+@settings(book, max_examples=200)
 @given(histories, moments)
 def test_the_account_agrees_with_a_slow_second_way_to_it(history, moment):
     at, known_at = moment

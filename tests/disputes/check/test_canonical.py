@@ -10,14 +10,15 @@ from hypothesis import strategies as st
 
 from disputes.check.canonical import UnreadableInput, dump_input, input_digest, load_input
 from disputes.check.facts import CATEGORIES, GROUNDS, CollectionMessage
-from disputes.check.judging import judge
+from disputes.check.judging import judge, judge_stored
 from disputes.policy.packs import SHIPPED, load_packs
 from tests.disputes.check.book import claim, read_book
 from tests.disputes.check.test_account_properties import book
 from tests.disputes.check.test_judging import CLAIMED, STORIES
 from tests.disputes.check.worlds import LOAN, histories, instants, shuffled
 
-HOUSE = load_packs(SHIPPED).version("house", "1")
+PACKS = load_packs(SHIPPED)
+HOUSE = PACKS.version("house", "1")
 
 messages = st.builds(
     CollectionMessage,
@@ -79,3 +80,16 @@ def test_amounts_that_are_equal_are_written_alike():
 def test_bytes_that_no_check_wrote_are_refused(text):
     with pytest.raises(UnreadableInput):
         load_input(text)
+
+
+def test_a_stored_check_is_judged_again_by_the_pack_that_it_names():
+    told = read_book("due 1 2026-03-01 1000.00\nmessage urge 2026-03-12T10:00", watermarks=False)
+    said = claim("not_overdue")
+
+    def stored(name: str, version: str) -> bytes:
+        return dump_input(history=told.history, message=told.message, claim=said, pack_name=name, pack_version=version)
+
+    again = judge_stored(text=stored("house", "1"), packs=PACKS)
+    assert again == judge(history=told.history, message=told.message, claim=said, pack=HOUSE)
+    with pytest.raises(KeyError):
+        judge_stored(text=stored("house", "2"), packs=PACKS)

@@ -115,7 +115,7 @@ def needed(message: CollectionMessage, rule: SendingRuleVersion | None) -> int:
     return max(needs, default=0)
 
 
-@settings(book, max_examples=300)
+@settings(book, max_examples=200)
 @given(histories, rules, st.lists(arrangements, max_size=2), messages, grounds)
 def test_the_judgement_agrees_with_the_contracts_words_taken_one_by_one(history, rule, kept, message, ground):
     history = whole(history, rule, kept)
