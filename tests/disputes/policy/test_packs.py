@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -221,3 +222,13 @@ def test_a_pack_that_nobody_has_is_a_key_error():
         PACKS.in_force("atlantis", datetime(2026, 1, 1, tzinfo=UTC), "UTC")
     with pytest.raises(KeyError):
         PACKS.version("house", "99")
+
+
+def test_the_handbook_names_every_value_and_its_example_can_be_loaded(tmp_path):
+    handbook = (Path(__file__).parents[3] / "docs" / "policy-packs.md").read_text(encoding="utf-8")
+    for key in KEYS:
+        assert f"`{key}`" in handbook, key
+    example = handbook.split("```toml\n")[1].split("```")[0]
+    mine = load_packs(folder_with(tmp_path, house=HOUSE_TEXT, mine=example)).by_name["mine"][-1]
+    assert (mine.version, mine.records.max_lag_hours) == ("2026-07+house.1", 36)
+    assert [cap.count for cap in mine.caps if cap.name == "loan-a-day"] == [2]
