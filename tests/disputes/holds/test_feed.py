@@ -1,0 +1,175 @@
+"""The feed: numbered in commit order, so that whoever reads on from a number misses nothing."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+from django.db import connection, transaction
+
+from disputes.holds import feed, queries
+from disputes.holds.models import SuppressionChange
+from disputes.holds.placing import number_changes, place_hold, release_hold
+from disputes.holds.scopes import Covers
+from tests import callers
+from tests.disputes.holds import scene
+from tests.races import at_once
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def _pack(any_hour: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("disputes.outbox.queue.send", lambda ids: 0)
+
+
+def write_while_somebody_reads(writers: int, each: int) -> tuple[set[int], set[int]]:
+    """(numbers that were committed, numbers that a reader saw who asks for what comes after the last it has)."""
+    done = threading.Event()
+    seen: list[int] = []
+
+    def write(n: int) -> None:
+        for number in range(each):
+            with transaction.atomic(durable=True):
+                place_hold(
+                    source="manual",
+                    scope="loan",
+                    reason="manual_hold",
+                    covers=Covers(loans=frozenset({f"L{n}-{number}"})),
+                    actor=scene.ACTOR,
+                    now=datetime.now(tz=UTC),
+                )
+                number_changes()
+                # Between number and commit another may draw the next and commit first.
+                time.sleep(0.001 * (n % 3))
+
+    def write_all() -> None:
+        results = at_once([lambda n=n: write(n) for n in range(writers)])
+        done.set()
+        assert results == [None] * writers, results
+
+    def read() -> None:
+        while True:
+            last = done.is_set()
+            rows = queries.changes_after(number=seen[-1] if seen else 0, limit=1000)
+            seen.extend(row.number for row in rows)
+            if last and not rows:
+                return
+
+    assert at_once([write_all, read]) == [None, None]
+    return set(SuppressionChange.objects.values_list("number", flat=True)), set(seen)
+
+
+def test_a_reader_who_goes_on_from_the_last_number_misses_nothing() -> None:
+    committed, seen = write_while_somebody_reads(writers=6, each=40)
+    assert len(committed) == 240
+    assert committed - seen == set()
+
+
+def test_control_without_the_lock_some_are_missed() -> None:
+    class Unlocked:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(connection, name)
+
+        def cursor(self) -> Any:
+            return _SkipsTheLock(connection.cursor())
+
+    with patch.object(feed, "connection", Unlocked()):
+        committed, seen = write_while_somebody_reads(writers=6, each=40)
+    assert len(committed) == 240
+    assert committed - seen
+
+
+class _SkipsTheLock:
+    def __init__(self, cursor: Any) -> None:
+        self.inner = cursor
+
+    def __enter__(self) -> _SkipsTheLock:
+        self.inner.__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self.inner.__exit__(*error)
+
+    def execute(self, statement: str, parameters: Any = None) -> None:
+        if "pg_advisory_xact_lock" not in statement:
+            self.inner.execute(statement, parameters)
+
+
+def test_changes_of_a_transaction_that_was_rolled_back_are_never_written() -> None:
+    scene.lender()
+    with pytest.raises(RuntimeError), transaction.atomic():
+        place(loan="L11")
+        raise RuntimeError
+    with transaction.atomic():
+        place(loan="L12")
+        number_changes()
+    assert [change.keys for change in SuppressionChange.objects.all()] == [["l:L12"]]
+
+
+def test_a_transaction_that_forgets_its_numbers_has_them_late() -> None:
+    scene.lender()
+    with transaction.atomic():
+        place(loan="L11")
+    assert [change.keys for change in SuppressionChange.objects.all()] == [["l:L11"]]
+
+
+def place(*, loan: str) -> Any:
+    return place_hold(
+        source="manual",
+        scope="loan",
+        reason="manual_hold",
+        covers=Covers(loans=frozenset({loan})),
+        actor=scene.ACTOR,
+        now=datetime.now(tz=UTC),
+    )
+
+
+class TestOverHttp:
+    def test_the_feed_is_read_on_from_a_number(self) -> None:
+        scene.lender()
+        gateway = callers.system("suppressions:read")
+        (out,) = scene.ask(scene.item(1))
+        assert out.permit
+        placed = scene.dispute("not_overdue", loan="L11", n=1, customer="C1")
+        with transaction.atomic():
+            release_hold(hold=placed.hold, actor=scene.ACTOR, reason="x", now=datetime.now(tz=UTC))
+            number_changes()
+        first = gateway.get("/api/v1/suppressions/changes?limit=1").json()
+        assert first["more"] is True
+        (row,) = first["results"]
+        assert (row["kind"], row["hold"], row["covers"]["loans"]) == ("placed", str(placed.hold.pk), ["L11"])
+        assert [permit["id"] for permit in row["permits_out"]] == [str(out.permit.id)]
+        second = gateway.get(f"/api/v1/suppressions/changes?after={first['after']}").json()
+        assert [row["kind"] for row in second["results"]] == ["released"]
+        end = gateway.get(f"/api/v1/suppressions/changes?after={second['after']}").json()
+        assert end == {"after": second["after"], "more": False, "results": []}
+
+    @pytest.mark.parametrize("query", ["after=x", "after=-1", f"after={2**70}", "limit=0", "limit=101"])
+    def test_a_bad_query_is_named(self, query: str) -> None:
+        answer = callers.system("suppressions:read").get(f"/api/v1/suppressions/changes?{query}")
+        assert answer.status_code == 400
+        assert answer.json()["errors"][0]["attr"] == query.partition("=")[0]
+
+    def test_what_is_held_now_and_what_was(self) -> None:
+        scene.lender()
+        gateway = callers.system("suppressions:read")
+        placed = scene.dispute("not_my_debt", loan="L11", n=1, customer="C1")
+        scene.dispute("not_overdue", loan="L21", n=2, customer="C2")
+        at = placed.hold.placed_at.isoformat().replace("+00:00", "Z")
+        phone = scene.number(1).replace("+", "%2B")
+        assert len(gateway.get("/api/v1/suppressions").json()["results"]) == 2
+        (row,) = gateway.get(f"/api/v1/suppressions?phone={phone}").json()["results"]
+        assert (row["id"], row["scope"], row["source"]) == (str(placed.hold.pk), "phone", "dispute")
+        with transaction.atomic():
+            release_hold(hold=placed.hold, actor=scene.ACTOR, reason="x", now=datetime.now(tz=UTC))
+            number_changes()
+        assert gateway.get(f"/api/v1/suppressions?phone={phone}").json()["results"] == []
+        assert len(gateway.get(f"/api/v1/suppressions?phone={phone}&at={at}").json()["results"]) == 1
+        before = "2020-01-01T00:00:00Z"
+        assert gateway.get(f"/api/v1/suppressions?phone={phone}&at={before}").json()["results"] == []

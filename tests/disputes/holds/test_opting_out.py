@@ -1,0 +1,103 @@
+"""Opting out: everything to the number ends, for every loan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from django.db import transaction
+
+from config.fields import phone_digest
+from disputes.holds.models import Hold, SuppressionChange
+from disputes.holds.opting_out import opt_out
+from tests import callers
+from tests.disputes.holds import scene
+from tests.races import at_once
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def _pack(any_hour: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("disputes.outbox.queue.send", lambda ids: 0)
+
+
+@pytest.fixture
+def desk() -> callers.Api:
+    return callers.system("optouts:write")
+
+
+def body(n: int = 1) -> dict[str, Any]:
+    return {"phone": scene.number(n), "source": "keyword STOP"}
+
+
+def test_it_ends_all_but_what_the_pack_lets_through(desk: callers.Api) -> None:
+    scene.lender()
+    (before,) = scene.ask(scene.item(1))
+    assert before.permit
+    answer = desk.post("/api/v1/opt-outs", body())
+    assert answer.status_code == 201, answer.content
+    assert [permit["id"] for permit in answer.json()["permits_out"]] == [str(before.permit.id)]
+    categories = ["reminder", "urge", "warning", "statutory", "service", "survey"]
+    found = scene.reasons(*(scene.item(1, category=category) for category in categories))
+    assert found == [("opted_out",)] * 3 + [()] + [("opted_out",)] * 2
+    assert scene.reasons(scene.item(1, loan="L12")) == [("opted_out",)]
+    assert scene.reasons(scene.item(2)) == [()]
+
+
+def test_the_number_is_read_as_it_is_dialled(desk: callers.Api) -> None:
+    scene.lender()
+    answer = desk.post("/api/v1/opt-outs", {"phone": "138 1234 0001", "source": "call"})
+    assert answer.json()["phone"] == scene.number(1)
+    assert scene.reasons(scene.item(1)) == [("opted_out",)]
+
+
+def test_twice_is_once(desk: callers.Api) -> None:
+    scene.lender()
+    first, again = desk.post("/api/v1/opt-outs", body()), desk.post("/api/v1/opt-outs", body())
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert first.json()["id"] == again.json()["id"]
+
+
+def test_ten_at_once_are_one() -> None:
+    scene.lender()
+
+    def act() -> bool:
+        with transaction.atomic(durable=True):
+            return opt_out(
+                phone=phone_digest(scene.number(1)), source="STOP", actor=scene.ACTOR, now=datetime.now(tz=UTC)
+            ).new
+
+    assert sorted(at_once([act] * 10)) == [False] * 9 + [True]
+    assert Hold.objects.count() == 1
+
+
+def test_opting_in_again_names_its_source_and_lifts_no_other_hold(desk: callers.Api) -> None:
+    scene.lender()
+    desk.post("/api/v1/opt-outs", body())
+    scene.dispute("not_overdue", loan="L12", n=1, customer="C1")
+    answer = desk.post("/api/v1/opt-ins", {"phone": scene.number(1), "source": "branch form 7"})
+    assert (answer.status_code, answer.json()["released"]) == (201, 1)
+    assert scene.reasons(scene.item(1), scene.item(1, loan="L12")) == [(), ("dispute_pending",)]
+    assert Hold.objects.get(source="opt_out").release_reason == "opted in: branch form 7"
+    assert [change.kind for change in SuppressionChange.objects.order_by("number")] == ["placed", "placed", "released"]
+    assert desk.post("/api/v1/opt-ins", body()).json()["released"] == 0
+
+
+@pytest.mark.parametrize(
+    ("wrong", "attr"),
+    [
+        ({"phone": "x", "source": "s"}, "phone"),
+        ({"source": "s"}, "phone"),
+        ({"phone": "+8613812340001"}, "source"),
+        ({"phone": "+8613812340001", "source": ""}, "source"),
+        ({"phone": "+8613812340001", "source": "s", "sauce": 1}, "sauce"),
+    ],
+)
+def test_a_bad_body_names_its_field(desk: callers.Api, wrong: dict[str, Any], attr: str) -> None:
+    for address in ("/api/v1/opt-outs", "/api/v1/opt-ins"):
+        answer = desk.post(address, wrong)
+        assert answer.status_code == 400
+        assert answer.json()["errors"][0]["attr"] == attr
