@@ -7,11 +7,13 @@ class DisputesConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Hangs on the import what higher rooms do inside its transaction."""
+        """Reads the packs, so that a broken one stops the start; hangs on the import what higher rooms do inside it."""
         from disputes.holds.covering import extend_holds
         from disputes.holds.permits import mark_used
+        from disputes.holds.policies import check_packs
         from disputes.records import hooks
 
+        check_packs()
         for hook, function in ((hooks.on_owners_changed, extend_holds), (hooks.on_messages_arrived, mark_used)):
             if function not in hook:
                 hook.append(function)
