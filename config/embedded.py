@@ -146,14 +146,22 @@ class Postgres:
         return str(folder / "bin" / name)
 
     def _copied(self, folder: Path) -> Path:
-        """A copy of the binaries that the unprivileged user can reach (root's environment may lie in a closed home)."""
-        version = hashlib.sha256(str(folder).encode()).hexdigest()[:8]
-        target = self.data.parent / f"postgres-{version}"
+        """A copy of the binaries that the unprivileged user can reach (root's environment may lie in a closed home).
+
+        Their libraries stand beside the package, where the binaries look for them.
+        """
+        package = folder.parent
+        made_at = (folder / "bin" / "postgres").stat().st_mtime_ns
+        version = hashlib.sha256(f"{folder} {made_at}".encode()).hexdigest()[:8]
+        target = self.data.parent / f"binaries-{version}"
         if not target.exists():
             half = target.with_suffix(f".{os.getpid()}")
-            shutil.copytree(folder, half, symlinks=True)
+            shutil.copytree(folder, half / package.name / folder.name, symlinks=True)
+            libraries = package.with_name(f"{package.name}.libs")
+            if libraries.exists():
+                shutil.copytree(libraries, half / libraries.name, symlinks=True)
             half.rename(target)
-        return target
+        return target / package.name / folder.name
 
     def _run(self, *command: str, timeout: float = 150) -> subprocess.CompletedProcess[str]:
         environment = {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C", "TZ": "UTC"}
@@ -458,12 +466,10 @@ def in_use(home: Home) -> Iterator[None]:
         with _locked(home.directory / "starting.lock"):
             fcntl.flock(users, fcntl.LOCK_SH)
             start(home)
-        try:
-            yield
-        finally:
-            with _locked(home.directory / "starting.lock"), contextlib.suppress(BlockingIOError):
-                fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                home.postgres.stop()
-                home.valkey.stop()
+        yield
     finally:
+        with _locked(home.directory / "starting.lock"), contextlib.suppress(BlockingIOError):
+            fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            home.postgres.stop()
+            home.valkey.stop()
         os.close(users)

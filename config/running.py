@@ -288,6 +288,35 @@ Ctrl-C ends everything.
 """
 
 
+class Make:
+    """The `make` that started us, if it is one. Who stops it alone means us.
+
+    A make that is killed is followed by the kernel's SIGTERM. One that gets SIGINT by itself waits for us and tells us
+    nothing, but stops catching the signal; that can be seen.
+    """
+
+    def __init__(self) -> None:
+        self.pid = os.getppid()
+        self.is_make = _status_of(self.pid).get("Name") in ("make", "gmake") and self._catches_interrupts()
+        if self.is_make:
+            _die_with_parent()
+
+    def _catches_interrupts(self) -> bool:
+        caught = int(_status_of(self.pid).get("SigCgt", "0"), 16)
+        return bool(caught >> (signal.SIGINT - 1) & 1)
+
+    def was_interrupted(self) -> bool:
+        return self.is_make and not self._catches_interrupts()
+
+
+def _status_of(pid: int) -> dict[str, str]:
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return {}
+    return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
+
+
 def _stop(number: int, frame: FrameType | None) -> None:
     raise Stopped
 
@@ -306,7 +335,7 @@ def _alone(home: embedded.Home) -> int:
 def run(values: Mapping[str, object]) -> None:
     """Runs the service until it is stopped. Raises CannotStart."""
     home: embedded.Home = environment.home(os.environ)
-    lock = _alone(home)
+    lock, make = _alone(home), Make()
     host, port = str(values["HOST"]), int(str(values["PORT"]))
     base_url = f"http://{'localhost' if host in ('127.0.0.1', '0.0.0.0', '::1', '::') else host}:{port}"  # noqa: S104
     supervisor = Supervisor(home=home, values=values)
@@ -320,6 +349,8 @@ def run(values: Mapping[str, object]) -> None:
             _wait_until_ready(supervisor, base_url)
             print(greeting(base_url=base_url, credentials=home.directory / "credentials.json"), flush=True)
             while (ended := supervisor.first_to_end()) is None:
+                if make.was_interrupted():
+                    raise Stopped
                 time.sleep(0.3)
             raise embedded.CannotStart(f"{ended.name} ended with {ended.process.returncode}")
         finally:
