@@ -37,10 +37,21 @@ class Cause:
 
 
 def settled_loan(matter: Matter) -> Holding | None:
-    """The loan was settled or written off, as known at the list."""
-    if matter.message.category in UNCOLLECTING or not matter.listed.standing.settled:
+    """The loan was settled or written off, as known at the list; for a reminder, or nothing of it was left to pay."""
+    if matter.message.category in UNCOLLECTING:
         return None
-    return Holding()
+    return Holding() if matter.listed.standing.settled or reminds_of_nothing(matter) else None
+
+
+def reminds_of_nothing(matter: Matter) -> bool:
+    """A reminder that presupposes no arrears, of a loan that was paid off to the last instalment, as known and as it
+    was."""
+    if matter.message.category != "reminder" or matter.needs:
+        return False
+    return all(
+        bool(clock.view.instalments) and clock.standing.outstanding <= clock.position.tolerance
+        for clock in (matter.listed, matter.was)
+    )
 
 
 def stale_records(matter: Matter) -> Holding | None:

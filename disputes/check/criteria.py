@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 
 from disputes.check import claims
 from disputes.check.account import render_day
-from disputes.check.causes import UNCOLLECTING, presses_before_due, stale_detail
+from disputes.check.causes import UNCOLLECTING, presses_before_due, reminds_of_nothing, stale_detail
 from disputes.check.finding import CUSTOMER, LENDER, NOBODY, Finding, money, repayment_facts, sent_on
 from disputes.check.matter import Matter, change_since_list, faults, left_of
 from disputes.check.standing import ZERO, covers, local_day
@@ -40,6 +40,14 @@ def settled(matter: Matter) -> Finding | None:
             params = {"settled_on": min(days).isoformat(), "day": sent_on(matter)}
             return Finding(name="settled", speaks_for=CUSTOMER, facts=facts, text="settled", params=params)
     return None
+
+
+def paid_off(matter: Matter) -> Finding | None:
+    """A reminder of a loan on which everything had been paid."""
+    if not matter.tells or matter.was.standing.settled or not reminds_of_nothing(matter):
+        return None
+    facts = {"outstanding": money(matter.was.standing.outstanding, matter)}
+    return Finding(name="paid_off", speaks_for=CUSTOMER, facts=facts, text="paid_off", params={"day": sent_on(matter)})
 
 
 def arrears(matter: Matter) -> Finding | None:
@@ -213,6 +221,7 @@ def records_stale(matter: Matter) -> Finding | None:
 CRITERIA: tuple[Callable[[Matter], Finding | None], ...] = (
     records_missing,
     settled,
+    paid_off,
     arrears,
     reminded_instalment,
     paid_before_posted_after,

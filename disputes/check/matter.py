@@ -232,11 +232,16 @@ class Change:
     revived_more: Decimal
 
 
+NO_CHANGE = Change(posted=(), posted_more=ZERO, revived=(), revived_more=ZERO)
+
+
 def change_since_list(*, matter: Matter, clock: Clock) -> Change:
     """What repayments of `clock` (as known at the instant sent, or as it was) add to what the list could know.
 
     A payment that was undone meanwhile adds nothing.
     """
+    if clock is matter.listed:
+        return NO_CHANGE
     listed = {row.version.external_id: row for row in matter.listed.view.repayments}
     stand = {row.version.external_id for row in matter.was.view.repayments if row.reversed_at is None}
     posted, revived = [], []

@@ -24,6 +24,10 @@ SENTENCES: Mapping[str, Mapping[str, str]] = {
         "en": "The loan had been over since {settled_on}, so nothing was owed on {day}, the day of the message.",
         "zh-hans": "这笔贷款已于{settled_on}了结,短信发出当天({day})您不欠任何款项。",
     },
+    "paid_off": {
+        "en": "On {day}, the day of the message, everything on this loan had been paid.",
+        "zh-hans": "短信发出当天({day}),这笔贷款已全部还清。",
+    },
     "nothing_overdue": {
         "en": "On {day}, the day of the message, nothing on this loan was overdue.",
         "zh-hans": "短信发出当天({day}),这笔贷款没有任何逾期款项。",

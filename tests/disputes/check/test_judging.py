@@ -371,6 +371,23 @@ STORIES = {
         """,
         ("customer_right", "stale_records", "late_posting"),
     ),
+    "a reminder of a loan that was paid off, as everybody knew": (
+        """
+        due 1   2026-03-15  1000.00
+        paid p1 2026-03-01  1000.00
+        message reminder 2026-03-12T10:00
+        """,
+        ("customer_right", "settled_loan", None),
+    ),
+    "a reminder of a loan that seemed paid off, before a payment proved to be none": (
+        """
+        due 1   2026-03-15  1000.00
+        paid p1 2026-03-01  1000.00
+        void v1 repayment p1  posted 2026-03-20
+        message reminder 2026-03-12T10:00
+        """,
+        ("lender_right", None, None),
+    ),
     "a loan that the records show was none": (
         """
         due 1   2026-03-01  1000.00
