@@ -10,7 +10,7 @@ from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
 from rest_framework import serializers
 
 from config.api.callers import SCOPES
-from config.api.idempotency import HEADER
+from config.api.idempotency import HEADER, KEY_PATTERN
 
 SYSTEM, PERSON = "system", "customer"
 """The two ways to prove who calls, as the schema names them."""
@@ -63,7 +63,7 @@ class ServiceSchema(AutoSchema):
         return [
             OpenApiParameter(
                 HEADER,
-                type={"type": "string", "minLength": 1, "maxLength": 255},
+                type={"type": "string", "minLength": 1, "maxLength": 255, "pattern": KEY_PATTERN},
                 location=OpenApiParameter.HEADER,
                 required=idempotency == "required",
                 description="A text of the caller's own for this request. Sent again with the same request within 24 "
