@@ -38,7 +38,7 @@ class _OpensOnAccess(DeferredAttribute):
             return self
         value = super().__get__(instance, cls)
         if isinstance(value, Sealed):
-            return self.field.open_at(instance, value)
+            return self.field.open_at(instance, value)  # type: ignore[attr-defined]
         return value
 
     def __set__(self, instance: Any, value: Any) -> None:

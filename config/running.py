@@ -297,16 +297,17 @@ class Make:
 
     def __init__(self) -> None:
         self.pid = os.getppid()
-        self.is_make = _status_of(self.pid).get("Name") in ("make", "gmake") and self._catches_interrupts()
-        if self.is_make:
+        is_make = _status_of(self.pid).get("Name") in ("make", "gmake")
+        if is_make and sys.platform == "linux":
             _die_with_parent()
+        self.hears = is_make and self._catches_interrupts()
 
     def _catches_interrupts(self) -> bool:
         caught = int(_status_of(self.pid).get("SigCgt", "0"), 16)
         return bool(caught >> (signal.SIGINT - 1) & 1)
 
     def was_interrupted(self) -> bool:
-        return self.is_make and not self._catches_interrupts()
+        return self.hears and not self._catches_interrupts()
 
 
 def _status_of(pid: int) -> dict[str, str]:
