@@ -7,7 +7,7 @@ from typing import Any
 
 from tests import callers
 
-RECORDS = [
+RECORDS: list[dict[str, Any]] = [
     *(
         {"type": "customer", "external_id": f"C{n}", "phones": [{"number": f"+861381234000{n}", "role": "own"}]}
         for n in (1, 2)

@@ -20,6 +20,7 @@ from django.test import Client
 from hypothesis import HealthCheck, Phase, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis.errors import Unsatisfiable
+from schemathesis.core.result import Ok
 from schemathesis.generation import GenerationMode
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
@@ -102,6 +103,7 @@ def operations(mode: GenerationMode) -> Iterator[tuple[str, Any]]:
     """Each operation's label with a strategy for requests to it."""
     schema = schemathesis.openapi.from_wsgi("/api/schema/", get_wsgi_application())
     for found in schema.get_all_operations():
+        assert isinstance(found, Ok)
         operation = found.ok()
         yield operation.label, operation.as_strategy(generation_mode=mode)
 

@@ -90,9 +90,10 @@ class FileProbes(ServiceView):
     @extend_schema(exclude=True)
     @idempotent()
     def post(self, request: Request) -> Response:
-        file = request.data["file"]
+        parts: Any = request.data
+        file = parts["file"]
         Group.objects.create(name=f"{file.name}:{Group.objects.count()}")
-        return Response({"name": file.name, "size": len(file.read()), "note": request.data["note"]}, status=201)
+        return Response({"name": file.name, "size": len(file.read()), "note": parts["note"]}, status=201)
 
 
 class Crash(ServiceView):
