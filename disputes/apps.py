@@ -14,6 +14,7 @@ class DisputesConfig(AppConfig):
         from disputes.records import hooks
 
         check_packs()
-        for hook, function in ((hooks.on_owners_changed, extend_holds), (hooks.on_messages_arrived, mark_used)):
-            if function not in hook:
-                hook.append(function)
+        if extend_holds not in hooks.on_owners_changed:
+            hooks.on_owners_changed.append(extend_holds)
+        if mark_used not in hooks.on_messages_arrived:
+            hooks.on_messages_arrived.append(mark_used)

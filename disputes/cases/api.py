@@ -14,7 +14,7 @@ from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from config.api.callers import Caller
+from config.api.callers import Caller, caller_of
 from config.api.errors import Conflict
 from config.api.fields import (
     AwareDateTimeField,
@@ -224,7 +224,7 @@ class DisputeView(ServiceView):
 
     def shown(self, dispute: Dispute, **extra: Any) -> dict[str, Any]:
         hold = queries.holds_by_dispute([dispute.pk]).get(dispute.pk)
-        return render_dispute(dispute=dispute, caller=self.request.auth, hold=hold, **extra)
+        return render_dispute(dispute=dispute, caller=caller_of(self.request), hold=hold, **extra)
 
 
 class Disputes(DisputeView):
@@ -233,14 +233,14 @@ class Disputes(DisputeView):
     @extend_schema(operation_id="list_disputes", responses=DisputeSerializer(many=True), filters=True)
     def get(self, request: Request) -> Response:
         """Disputes, newest first: a customer's own, or all for the lender's systems."""
-        chosen = DisputeFilter(request.query_params, queries.disputes_for(request.auth))
+        chosen = DisputeFilter(request.query_params, queries.disputes_for(caller_of(request)))
         if not chosen.is_valid():
             raise ValidationError(chosen.errors)
         pages = CursorPages()
         page = pages.paginate_queryset(chosen.qs, request, view=self)
         holds = queries.holds_by_dispute([dispute.pk for dispute in page])
         return pages.get_paginated_response(
-            [render_dispute(dispute=row, caller=request.auth, hold=holds.get(row.pk)) for row in page]
+            [render_dispute(dispute=row, caller=caller_of(request), hold=holds.get(row.pk)) for row in page]
         )
 
     @extend_schema(operation_id="open_dispute", request=NewDisputeSerializer, responses={201: OpenedDisputeSerializer})
@@ -249,13 +249,13 @@ class Disputes(DisputeView):
         """Opens a dispute: from this answer on, nothing that its hold covers goes out but `permits_out`."""
         asked = NewDisputeSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
-        opened = self._open(request.auth, asked.validated_data)
+        opened = self._open(caller_of(request), asked.validated_data)
         dispute = opened.dispute
         body = render_dispute(
             dispute=dispute,
-            caller=request.auth,
+            caller=caller_of(request),
             hold=opened.hold.hold,
-            permits_out=shown_of(opened.hold.permits_out, caller=request.auth),
+            permits_out=shown_of(opened.hold.permits_out, caller=caller_of(request)),
         )
         return Response(body, status=status.HTTP_201_CREATED, headers={"Location": address_of(dispute)})
 
@@ -308,9 +308,10 @@ class OneDispute(DisputeView):
     @extend_schema(operation_id="get_dispute", responses=DisputeSerializer)
     def get(self, request: Request, key: str) -> Response:
         """One dispute, by id or by reference. The opener's own reading of a closed dispute delivers its outcome."""
-        dispute = found(caller=request.auth, key=key)
+        caller = caller_of(request)
+        dispute = found(caller=caller, key=key)
         body = self.shown(dispute)
-        if dispute.status == Status.CLOSED and request.auth.kind != "client" and dispute.outcome_delivered_at is None:
+        if dispute.status == Status.CLOSED and caller.kind != "client" and dispute.outcome_delivered_at is None:
             lifecycle.note_outcome_seen(dispute_id=dispute.pk, now=timezone.now())
         return Response(body)
 
@@ -321,11 +322,11 @@ class DisputeEvents(DisputeView):
     @extend_schema(operation_id="list_dispute_events", responses=EventSerializer(many=True))
     def get(self, request: Request, key: str) -> Response:
         """The time line, oldest first."""
-        dispute = found(caller=request.auth, key=key)
+        dispute = found(caller=caller_of(request), key=key)
         pages = CursorPages(ordering="id")
         page = pages.paginate_queryset(queries.events_of(dispute), request, view=self)
         rows = EventSerializer(page, many=True).data
-        return pages.get_paginated_response([visible(row, dispute, request.auth) for row in rows])
+        return pages.get_paginated_response([visible(row, dispute, caller_of(request)) for row in rows])
 
 
 def visible(row: dict[str, Any], dispute: Dispute, caller: Caller) -> dict[str, Any]:
@@ -344,7 +345,8 @@ class DisputeComments(DisputeView):
     def get(self, request: Request, key: str) -> Response:
         """What was written to the dispute, oldest first."""
         pages = CursorPages(ordering="id")
-        page = pages.paginate_queryset(queries.comments_of(found(caller=request.auth, key=key)), request, view=self)
+        dispute = found(caller=caller_of(request), key=key)
+        page = pages.paginate_queryset(queries.comments_of(dispute), request, view=self)
         return pages.get_paginated_response(CommentSerializer(page, many=True).data)
 
     @extend_schema(operation_id="add_dispute_comment", request=CommentSerializer, responses={201: CommentSerializer})
@@ -353,12 +355,12 @@ class DisputeComments(DisputeView):
         """Adds the customer's words. 409 once the dispute is closed."""
         written = CommentSerializer(data=request.data)
         written.is_valid(raise_exception=True)
-        dispute = found(caller=request.auth, key=key)
+        dispute = found(caller=caller_of(request), key=key)
         try:
             comment = lifecycle.add_comment(
                 dispute_id=dispute.pk,
                 text=written.validated_data["text"],
-                actor=actor_of(request.auth),
+                actor=actor_of(caller_of(request)),
                 now=timezone.now(),
             )
         except lifecycle.WrongState as error:
@@ -373,9 +375,9 @@ class WithdrawDispute(DisputeView):
     @idempotent()
     def post(self, request: Request, key: str) -> Response:
         """Takes the dispute back: it is closed as withdrawn and its hold ends at once. 409 once it is closed."""
-        dispute = found(caller=request.auth, key=key)
+        dispute = found(caller=caller_of(request), key=key)
         try:
-            dispute = lifecycle.withdraw(dispute_id=dispute.pk, actor=actor_of(request.auth), now=timezone.now())
+            dispute = lifecycle.withdraw(dispute_id=dispute.pk, actor=actor_of(caller_of(request)), now=timezone.now())
         except lifecycle.WrongState as error:
             raise Conflict(str(error), "wrong_state") from None
         return Response(self.shown(dispute))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import uuid
 from datetime import datetime
+from functools import partial
 
 import structlog
 from django.conf import settings
@@ -54,7 +55,7 @@ def run_check(*, dispute_id: uuid.UUID, now: datetime) -> Check | None:
             in_transaction(lambda: _leave_to_an_agent(dispute_id=dispute_id, now=now))
             return None
         check, loan, auto = _judged(dispute=dispute, message=dispute.message, now=now)
-        if in_transaction(lambda c=check, n=loan, a=auto: record_check(check=c, loan=n, auto=a, now=now)):
+        if in_transaction(partial(record_check, check=check, loan=loan, auto=auto, now=now)):
             return check
     raise RecordsKeptChanging(str(dispute_id))
 
@@ -78,7 +79,7 @@ def _judged(*, dispute: Dispute, message: Message, now: datetime) -> tuple[Check
         policy_name=pack.name,
         policy_version=pack.version,
         loan_revision=revision,
-        input=text,
+        input=text.decode(),
         records_digest=canonical.input_digest(text),
         verdict=judgement.verdict,
         cause=judgement.cause,

@@ -82,7 +82,8 @@ def is_own(*, message: Message, customer: str | None, phone: bytes | None) -> bo
     if phone is not None and message.phone_digest == phone:
         return True
     return customer is not None and (
-        owns(customer=customer, message=message) or customer in records.customers_of_phone(digest=message.phone_digest, at=message.sent_at)
+        owns(customer=customer, message=message)
+        or customer in records.customers_of_phone(digest=message.phone_digest, at=message.sent_at)
     )
 
 

@@ -125,7 +125,10 @@ class Dispute(models.Model):
 
 
 class Check(models.Model):
-    """What one run of the check found, with the input that it read: the same input gives the same answer for ever."""
+    """What one run of the check found, with the input that it read: the same input gives the same answer for ever.
+
+    `input` is the canonical text (`disputes.check.canonical`), sealed: it quotes what the customer claimed.
+    """
 
     id = IdField()
     dispute = models.ForeignKey(Dispute, on_delete=models.PROTECT, related_name="checks")
@@ -134,7 +137,7 @@ class Check(models.Model):
     policy_name = models.CharField(max_length=20)
     policy_version = models.CharField(max_length=40)
     loan_revision = models.BigIntegerField(null=True)
-    input = models.BinaryField(editable=False)
+    input = SealedTextField()
     records_digest = models.CharField(max_length=64)
     verdict = models.CharField(max_length=20)
     cause = models.CharField(max_length=30, null=True, db_index=True)

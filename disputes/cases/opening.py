@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from django.conf import settings
@@ -161,9 +161,9 @@ def _build(
         policy_name=pack.name,
         policy_version=pack.version,
         opened_at=now,
-        acknowledge_by=by.acknowledge_by,
-        first_answer_by=by.first_answer_by,
-        decide_by=by.decide_by,
+        acknowledge_by=by.acknowledge_by.astimezone(UTC),
+        first_answer_by=by.first_answer_by.astimezone(UTC),
+        decide_by=by.decide_by.astimezone(UTC),
     )
 
 
@@ -187,6 +187,6 @@ def _watch_keys(selector: Selector, message: Message | None) -> list[str]:
 
 
 def shown_of(permits: Sequence[PermitOut], *, caller: Caller) -> list[dict[str, Any]]:
-    """The permits of a hold as the 201 lists them, for recall. A person learns no more of them than that they are out: they
-    may be for somebody else's loan."""
+    """The permits of a hold as the 201 lists them, for recall. A person learns no more of them than that they are
+    out: they may be for somebody else's loan."""
     return [permit.render() if caller.kind == "client" else permit.render_bare() for permit in permits]

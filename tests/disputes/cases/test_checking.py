@@ -191,7 +191,7 @@ class TestTheStoredCheck:
         dispute(customer("C1"), claimed_payments=[payment()])
         work()
         check = Check.objects.get()
-        stored = canonical.load_input(bytes(check.input))
+        stored = canonical.load_input(check.input.encode())
         pack = packs().version(check.policy_name, check.policy_version)
         again = judge(history=stored.history, message=stored.message, claim=stored.claim, pack=pack)
         assert (again.verdict, again.cause, again.detail, again.facts) == (
@@ -200,7 +200,7 @@ class TestTheStoredCheck:
             check.detail,
             check.facts,
         )
-        assert canonical.input_digest(bytes(check.input)) == check.records_digest
+        assert canonical.input_digest(check.input.encode()) == check.records_digest
 
     def test_is_of_the_message_even_where_the_customer_has_another_loan(self):
         send_records(*late_posting(), *loan_lines("L2"), message_line("M2", loan="L2"))
