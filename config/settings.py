@@ -240,7 +240,7 @@ CLIENT_TOKEN_CACHE_SECONDS: int = _values["TOKEN_CACHE_SECONDS"]
 UNFOLD = {"SITE_TITLE": "Recourse", "SITE_HEADER": "Recourse", "SHOW_VIEW_ON_SITE": False}
 
 # --- logs: one JSON object a line, no personal data ---
-_BEFORE = [
+_BEFORE: list[Any] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_log_level,
     structlog.stdlib.add_logger_name,
