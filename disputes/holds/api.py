@@ -99,8 +99,8 @@ class GateDocumented(ServiceView):
         ],
     )
     def post(self, request: Request) -> Response:
-        """Decides up to 10,000 messages, in the order asked. What is allowed has a permit, good for `permit_seconds`; hand
-        the message over before it expires. What cannot be decided is denied, item by item."""
+        """Decides up to 10,000 messages, in the order asked. What is allowed has a permit, good for `permit_seconds`;
+        hand the message over before it expires. What cannot be decided is denied, item by item."""
         raise NotImplementedError
 
 
@@ -109,7 +109,7 @@ def gate_decisions(request: HttpRequest, caller: Caller) -> HttpResponse:
     """A plain view with msgspec: REST framework's serializers would cost the gate more than its decisions."""
     dry_run = _read_flag(request, "dry_run")
     if (request.content_type or "").lower() not in ("application/json", ""):
-        raise UnsupportedMediaType(request.content_type)
+        raise UnsupportedMediaType(request.content_type or "")
     try:
         call = read_call(request.body)
     except RequestDataTooBig as error:
@@ -177,7 +177,9 @@ class PermitUnused(ServiceView):
 
 class OptOutInSerializer(StrictSerializer):
     phone = PhoneField()
-    source = PlainTextField(max_length=150, help_text="Where it was said: a keyword, a call, a form.")
+    source = PlainTextField(  # type: ignore[assignment]  # a field of the body, not of the serializer's own
+        max_length=150, help_text="Where it was said: a keyword, a call, a form."
+    )
 
 
 class OptOutSerializer(serializers.Serializer[Any]):
@@ -205,7 +207,8 @@ class OptOuts(ServiceView):
     )
     @idempotent()
     def post(self, request: Request) -> Response:
-        """Ends everything to the number, for every loan, but what the policy lets through. 200 where it stands already."""
+        """Ends everything to the number, for every loan, but what the policy lets through. 200 where it stands
+        already."""
         asked = OptOutInSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
         number, source = asked.validated_data["phone"], asked.validated_data["source"]
@@ -241,7 +244,8 @@ class OptIns(ServiceView):
 
 
 def _actor(request: Request) -> Actor:
-    return Actor(type=request.auth.kind, id=request.auth.id)
+    caller: Any = request.auth
+    return Actor(type=caller.kind, id=caller.id)
 
 
 class CoveredSerializer(serializers.Serializer[Any]):
@@ -255,7 +259,7 @@ class SuppressionSerializer(serializers.Serializer[Any]):
     id = serializers.UUIDField()
     scope = serializers.CharField()
     reason = serializers.CharField()
-    source = serializers.CharField()
+    source = serializers.CharField()  # type: ignore[assignment]
     dispute = serializers.UUIDField(allow_null=True)
     placed_at = serializers.DateTimeField()
     released_at = serializers.DateTimeField(allow_null=True)
@@ -286,7 +290,8 @@ class Suppressions(ServiceView):
         responses=SuppressionSerializer(many=True),
     )
     def get(self, request: Request) -> Response:
-        """Newest first, in pages. `phone` and `loan` ask for what covers them; `at` for what stood at a past instant."""
+        """Newest first, in pages. `phone` and `loan` ask for what covers them; `at` for what stood at a past
+        instant."""
         asked = SuppressionFilterSerializer(data=request.query_params)
         asked.is_valid(raise_exception=True)
         named = asked.validated_data

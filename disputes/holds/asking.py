@@ -59,7 +59,8 @@ class Call:
 
 
 def read_call(body: bytes) -> Call:
-    """The items of a call. Raises BadCall for what spoils the whole; an item that cannot be read is None in its place."""
+    """The items of a call. Raises BadCall for what spoils the whole; an item that cannot be read is None in its
+    place."""
     try:
         fields = _read_call.decode(body)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
@@ -88,7 +89,8 @@ def read_call(body: bytes) -> Call:
 
 
 def read_item(raw: bytes | msgspec.Raw) -> GateItem | None:
-    """One item from its JSON, or None where it cannot be read: a type, a length, a phone, a category, a missing loan."""
+    """One item from its JSON, or None where it cannot be read: a type, a length, a phone, a category, a missing
+    loan."""
     try:
         item = _read_item.decode(raw)
         number = parse_phone(item.phone, region=settings.DEFAULT_REGION)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
 
 from django.db import connection
@@ -21,11 +22,12 @@ def extend_holds(*, customer_phones: Sequence[tuple[str, bytes]], loans_moved: S
     """Adds to standing holds what came to their customers. Returns how many holds grew.
 
     `customer_phones`: (customer, digest of a phone that is now their own): a hold on the customer covers it too.
-    `loans_moved`: (loan, its new customer): a hold on the loan goes with it, and its new owner is not surveyed meanwhile.
+    `loans_moved`: (loan, its new customer): a hold on the loan goes with it, and its new owner is not surveyed
+    meanwhile.
 
-    Needs the import's transaction, with the lanes of all of them taken, and to be called last: it numbers the feed, after
-    which no lane and no row is locked. 1. the holds concerned; 2. their new covers; 3. the permits then out, event, topic;
-    4. the feed's numbers.
+    Needs the import's transaction, with the lanes of all of them taken, and to be called last: it numbers the feed,
+    after which no lane and no row is locked. 1. the holds concerned; 2. their new covers; 3. the permits then out,
+    event, topic; 4. the feed's numbers.
     """
     wanted = [(f"c:{customer}", f"p:{bytes(digest).hex()}") for customer, digest in customer_phones]
     wanted += [(f"sc:{customer}", f"sp:{bytes(digest).hex()}") for customer, digest in customer_phones]
@@ -33,25 +35,25 @@ def extend_holds(*, customer_phones: Sequence[tuple[str, bytes]], loans_moved: S
     if not wanted:
         return 0
     standing = HoldCover.objects.filter(released_at__isnull=True, key__in={key for key, _ in wanted})
-    of_key: dict[str, list[str]] = {}
+    of_key: dict[str, list[uuid.UUID]] = {}
     for hold_id, key in standing.values_list("hold_id", "key"):
-        of_key.setdefault(key, []).append(str(hold_id))
-    grown: dict[str, set[str]] = {}
+        of_key.setdefault(key, []).append(hold_id)
+    grown: dict[uuid.UUID, set[str]] = {}
     for key, more in wanted:
         for hold_id in of_key.get(key, ()):
             grown.setdefault(hold_id, set()).add(more)
     return _grow(grown) if grown else 0
 
 
-def _grow(grown: dict[str, set[str]]) -> int:
+def _grow(grown: dict[uuid.UUID, set[str]]) -> int:
     with connection.cursor() as cursor:
         cursor.execute("SELECT clock_timestamp()")
         at = cursor.fetchone()[0]
-    holds = {str(hold.pk): hold for hold in Hold.objects.filter(pk__in=grown)}
-    keys: dict[str, set[str]] = {hold_id: set() for hold_id in grown}
+    holds = {hold.pk: hold for hold in Hold.objects.filter(pk__in=grown)}
+    keys: dict[uuid.UUID, set[str]] = {hold_id: set() for hold_id in grown}
     rows = HoldCover.objects.filter(Q(hold__in=grown), released_at__isnull=True).values_list("hold_id", "key")
     for hold_id, key in rows:
-        keys[str(hold_id)].add(key)
+        keys[hold_id].add(key)
     fresh = {hold_id: more - keys[hold_id] for hold_id, more in grown.items() if more - keys[hold_id]}
     HoldCover.objects.bulk_create(
         [HoldCover(hold_id=hold_id, key=key, since=at) for hold_id, more in fresh.items() for key in sorted(more)],
@@ -63,12 +65,12 @@ def _grow(grown: dict[str, set[str]]) -> int:
             continue
         hold = holds[hold_id]
         whole = tuple(sorted(keys[hold_id] | more))
-        fact = HoldFact(reason=hold.reason, scope=hold.scope, source=hold.source)
+        fact = HoldFact(reason=hold.reason, source=hold.source, why=hold.why)
         out = permits_covered(keys=whole, hold=fact, pack=pack, now=at)
         data = {"scope": hold.scope, "reason": hold.reason, "permits_out": len(out)}
         record_event(subject_type="hold", subject_id=hold.pk, kind="hold.changed", actor=SERVICE, at=at, data=data)
         note_change(kind=Change.CHANGED, hold=hold, keys=whole, permits_out=[permit.render() for permit in out])
-        payload = {"hold": hold_id, "dispute": str(hold.dispute) if hold.dispute else None}
-        queue.put(topic="hold.changed", key=hold_id, payload=payload)
+        payload = {"hold": str(hold_id), "dispute": str(hold.dispute) if hold.dispute else None}
+        queue.put(topic="hold.changed", key=str(hold_id), payload=payload)
     number_changes()
     return len(fresh)

@@ -18,8 +18,8 @@ log = structlog.get_logger(__name__)
 
 @dataclass(kw_only=True, slots=True)
 class _Waiting:
-    """Changes of one transaction that have no number yet. `block`: its outermost block, so that those of a transaction that
-    was rolled back are never taken for this one's."""
+    """Changes of one transaction that have no number yet. `block`: its outermost block, so that those of a
+    transaction that was rolled back are never taken for this one's."""
 
     block: object
     rows: list[dict[str, Any]] = field(default_factory=list)
@@ -60,8 +60,8 @@ def note_change(*, kind: str, hold: Hold, keys: Sequence[str], permits_out: Sequ
 def number_changes() -> None:
     """Writes the feed's rows of this transaction. Its owner calls it last: no lane and no row is locked after it.
 
-    1. one advisory lock, held until the commit; 2. in the next statement the numbers. Whoever waits for the lock draws a
-    higher number and commits later, so a reader that has seen a number has seen all below it.
+    1. one advisory lock, held until the commit; 2. in the next statement the numbers. Whoever waits for the lock
+    draws a higher number and commits later, so a reader that has seen a number has seen all below it.
     """
     waiting = _waiting()
     if not waiting.rows:

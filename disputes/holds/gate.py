@@ -62,9 +62,10 @@ def decide(
 ) -> Answers:
     """Decides every item, and grants a permit for each that is allowed. None stands for one that could not be read.
 
-    Opens its transactions, one for each chunk and round: call it outside of any. Whatever goes wrong with an item denies that
-    item alone. The answer keeps the order asked; with a cap, a later item may have taken the slot of an earlier one whose
-    lanes were in use. `caller`: under whose name request ids are kept. `dry_run`: nothing is locked or written.
+    Opens its transactions, one for each chunk and round: call it outside of any. Whatever goes wrong with an item
+    denies that item alone. The answer keeps the order asked; with a cap, a later item may have taken the slot of an
+    earlier one whose lanes were in use. `caller`: under whose name request ids are kept. `dry_run`: nothing is locked
+    or written.
     """
     answers: list[Answer] = [MALFORMED] * len(items)
     decided_at: datetime | None = None
@@ -100,7 +101,8 @@ class _Chunk:
                 owners = reading.read_owners(list(self.left.values()))
                 self._settle(self._decide(owners, lanes=None))
                 return
-            # Read before the lanes, to know which they are; a round that finds another owner under them leaves the item.
+            # Read before the lanes, to know which they are; a round that finds another owner under them leaves the
+            # item.
             owners = reading.read_owners(list(self.left.values()))
             lanes = {lane for item in self.left.values() for lane in owners.lanes_of(item)}
             with transaction.atomic(durable=True):
@@ -111,7 +113,7 @@ class _Chunk:
                 if time.monotonic() >= until:
                     self._settle(dict.fromkeys(self.left, BUSY))
                     return
-                time.sleep(random.uniform(*_NAP))
+                time.sleep(random.uniform(*_NAP))  # noqa: S311 (jitter, no secret)
 
     def _settle(self, found: dict[int, Answer]) -> None:
         self.answers.update(found)
@@ -121,8 +123,8 @@ class _Chunk:
     def _decide(self, owners: reading.Owners, *, lanes: set[int] | None) -> dict[int, Answer]:
         """One round. Needs a transaction, which frees the lanes.
 
-        1. lanes without waiting, and in later statements the facts; 2. the items whose lanes were all got, and whose owners
-        are who they were before, one by one in the order asked; 3. their permits, in one statement.
+        1. lanes without waiting, and in later statements the facts; 2. the items whose lanes were all got, and whose
+        owners are who they were before, one by one in the order asked; 3. their permits, in one statement.
         """
         read = reading.read_facts(
             items=list(self.left.values()),
@@ -196,7 +198,8 @@ class _Chunk:
         return Answer(reasons=(), permit=Permitted(id=given.id, expires_at=given.expires_at))
 
     def _same_request(self, item: GateItem, before: tuple[GateItem, Grant]) -> Answer:
-        """The same request twice in one batch is one message: it has one permit. Another message by the same id is a slip."""
+        """The same request twice in one batch is one message: it has one permit. Another message by the same id is a
+        slip."""
         first, grant = before
         if (first.phone, first.loan, first.channel, first.category) != (
             item.phone,

@@ -41,8 +41,8 @@ class Reason(models.TextChoices):
 class Hold(models.Model):
     """Something in whose name messages are stopped, until somebody writes its release: time alone never ends it.
 
-    Written under the lanes of all that it covers (`disputes.holds.placing`). `reason`: what the gate answers; `why`: the
-    dispute's ground, the opt-out's source, or an agent's words for a code.
+    Written under the lanes of all that it covers (`disputes.holds.placing`). `reason`: what the gate answers; `why`:
+    the dispute's ground, the opt-out's source, or an agent's words for a code.
     """
 
     id = IdField()
@@ -79,8 +79,8 @@ class Hold(models.Model):
 class HoldCover(models.Model):
     """One thing that a hold covers.
 
-    `key`: ``l:<loan>`` ``c:<customer>`` ``p:<phone digest in hex>`` ``r:<sending rule>``. `released_at` repeats the hold's,
-    so that the gate asks one index alone.
+    `key`: ``l:<loan>`` ``c:<customer>`` ``p:<phone digest in hex>`` ``r:<sending rule>``. `released_at` repeats the
+    hold's, so that the gate asks one index alone.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -105,9 +105,10 @@ class HoldCover(models.Model):
 class Permit(models.Model):
     """Leave for one message.
 
-    The table is made by the second migration: partitioned by month, by range of the id, whose time only says where the row
-    stands; `granted_at` is the database's clock under the lanes and decides. `customer`: the loan's, as read under the lanes.
-    A permit counts as a contact from `granted_at` on, until `unused_at`, or 24 hours without a message.
+    The table is made by the second migration: partitioned by month, by range of the id, whose time only says where
+    the row stands; `granted_at` is the database's clock under the lanes and decides. `customer`: the loan's, as read
+    under the lanes. A permit counts as a contact from `granted_at` on, until `unused_at`, or 24 hours without a
+    message.
     """
 
     id = IdField()
@@ -141,8 +142,8 @@ class SuppressionChange(models.Model):
     """One row of the feed, append only, in commit order.
 
     `number` comes from a sequence that is drawn under one advisory lock, as the last statements of the transaction
-    (`placing.number_changes`): whoever has read up to a number misses nothing later; numbers may skip. `keys`: what the hold
-    covers after the change; `permits_out`: the permits to recall.
+    (`placing.number_changes`): whoever has read up to a number misses nothing later; numbers may skip. `keys`: what
+    the hold covers after the change; `permits_out`: the permits to recall.
     """
 
     append_only = True

@@ -15,7 +15,8 @@ from disputes.lanes.locking import lane_of_phone, take_lanes
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OptedOut:
-    """The hold that stands for the opt-out, and the permits that were out when it was placed; `new`: it was not before."""
+    """The hold that stands for the opt-out, and the permits that were out when it was placed; `new`: it was not
+    before."""
 
     hold: Hold
     permits_out: tuple[PermitOut, ...]
@@ -25,8 +26,8 @@ class OptedOut:
 def opt_out(*, phone: bytes, source: str, actor: Actor, now: datetime) -> OptedOut:
     """Ends everything to the number (its digest) but what the pack lets through. Needs the outermost transaction.
 
-    1. the phone's lane, so that of two at once the second finds the first; 2. an opt-out that stands already is the answer;
-    3. else its hold; 4. the feed's number. May raise BeginAgain.
+    1. the phone's lane, so that of two at once the second finds the first; 2. an opt-out that stands already is the
+    answer; 3. else its hold; 4. the feed's number. May raise BeginAgain.
     """
     take_lanes([lane_of_phone(phone)])
     standing = _standing(phone)
@@ -46,7 +47,8 @@ def opt_out(*, phone: bytes, source: str, actor: Actor, now: datetime) -> OptedO
 
 
 def opt_in(*, phone: bytes, source: str, actor: Actor, now: datetime) -> int:
-    """Takes the number's opt-outs back, naming where that was said. Returns how many stood. Needs the outermost transaction.
+    """Takes the number's opt-outs back, naming where that was said. Returns how many stood. Needs the outermost
+    transaction.
 
     Other holds of the number stand on. Steps as in `opt_out`.
     """

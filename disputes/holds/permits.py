@@ -25,7 +25,8 @@ LONGEST = 600
 COUNTS_FOR = timedelta(hours=24)
 """How long a permit counts as a contact without a message."""
 CLOCKS_DIFFER = timedelta(hours=1)
-"""An id bears the web process's clock, the rest the database's: how far apart they may be when partitions are pruned."""
+"""An id bears the web process's clock, the rest the database's: how far apart they may be when partitions are
+pruned."""
 
 
 class PermitUsed(Exception):
@@ -206,7 +207,7 @@ def mark_used(messages: Iterable[Any]) -> int:
     import's transaction. The first message of a permit stays its own; a permit that was handed back becomes a contact
     again through the message alone. Returns how many were marked.
     """
-    rows = {}
+    rows: dict[str, dict[str, str]] = {}
     for message in messages:
         permit = _as_uuid(message.permit)
         if permit is not None and message.sent_at is not None:

@@ -1,7 +1,7 @@
 """Placing, widening and releasing holds: the only writer of holds.
 
-Every function here needs the outermost transaction, takes the lanes of all that the hold covers, and keeps its row of the
-feed until the transaction's owner calls `number_changes`, last.
+Every function here needs the outermost transaction, takes the lanes of all that the hold covers, and keeps its row of
+the feed until the transaction's owner calls `number_changes`, last.
 """
 
 from __future__ import annotations
@@ -60,9 +60,9 @@ def place_hold(
 ) -> PlacedHold:
     """Places a hold. From the commit on no permit that it covers is granted; those granted before are in `permits_out`.
 
-    1. who owns what it covers, and so its lanes; 2. takes them, waiting; 3. who owns it, in the next statement: another →
-    raises BeginAgain, and the transaction's owner rolls back and calls again; 4. the permits then out; 5. hold, what it
-    covers, event and topic. `number_changes` comes at the end of the transaction.
+    1. who owns what it covers, and so its lanes; 2. takes them, waiting; 3. who owns it, in the next statement:
+    another → raises BeginAgain, and the transaction's owner rolls back and calls again; 4. the permits then out; 5.
+    hold, what it covers, event and topic. `number_changes` comes at the end of the transaction.
 
     `now` is not used for order: a hold bears the database's time under the lanes.
     """
@@ -120,7 +120,8 @@ def release_hold(*, hold: Hold, actor: Actor, reason: str, now: datetime) -> boo
 
 
 def change_reason(*, hold: Hold, reason: str, now: datetime, actor: Actor = SERVICE) -> bool:
-    """Changes what the gate answers for a standing hold, under its lanes. False where it was released, or says so already."""
+    """Changes what the gate answers for a standing hold, under its lanes. False where it was released, or says so
+    already."""
     keys = _keys_of(hold)
     _lock(scopes.covers_of_keys(keys), also=keys)
     changed = Hold.objects.filter(pk=hold.pk, released_at__isnull=True).exclude(reason=reason).update(reason=reason)
@@ -164,7 +165,7 @@ def _keys_of(hold: Hold) -> list[str]:
 
 
 def _permits_out(hold: Hold, keys: Sequence[str], at: datetime) -> tuple[PermitOut, ...]:
-    fact = HoldFact(reason=hold.reason, scope=hold.scope, source=hold.source)
+    fact = HoldFact(reason=hold.reason, source=hold.source, why=hold.why)
     return permits_covered(keys=keys, hold=fact, pack=pack_in_force(at=at), now=at)
 
 

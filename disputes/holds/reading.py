@@ -82,8 +82,9 @@ def read_facts(
 ) -> Reading:
     """Locks those of the lanes that nobody holds, without waiting, and reads the facts of the items after that.
 
-    Needs the outermost transaction, in read committed, whose commit frees the lanes. `lanes` None: nothing is locked (a dry
-    run). `now`: the process's clock, for what only prunes. `pack_at`: the pack in force at the database's instant.
+    Needs the outermost transaction, in read committed, whose commit frees the lanes. `lanes` None: nothing is locked
+    (a dry run). `now`: the process's clock, for what only prunes. `pack_at`: the pack in force at the database's
+    instant.
     """
     if lanes is not None:
         check_outermost()
@@ -96,7 +97,7 @@ def read_facts(
         phones.setdefault(bytes.fromhex(row["phone"]), []).append(_phone(row))
     covers: dict[str, list[HoldFact]] = {}
     for row in rows["cover"]:
-        hold = HoldFact(reason=row["reason"], scope=row["scope"], source=row["source"])
+        hold = HoldFact(reason=row["reason"], source=row["source"], why=row["why"])
         covers.setdefault(row["key"], []).append(hold)
     pack = pack_at(at)
     facts = GateFacts(
@@ -131,7 +132,8 @@ def _call(
     rows: dict[str, list[Any]] = {kind: [] for kind in KINDS}
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT kind, body FROM {name}(%s::int[], %s::text[], %s::bytea[], %s::text[], %s, %s::text[], %s, %s)",
+            f"SELECT kind, body FROM {name}(%s::int[], %s::text[], %s::bytea[], %s::text[], %s, %s::text[],"
+            " make_interval(secs => %s), %s)",
             [
                 None if lanes is None else sorted(lanes),
                 sorted({item.loan for item in items if item.loan is not None}),
@@ -139,7 +141,7 @@ def _call(
                 sorted({item.sending_rule for item in items if item.sending_rule is not None}),
                 caller,
                 sorted({item.request_id for item in items if item.request_id}),
-                look_back,
+                look_back.total_seconds(),
                 floor_of(now - COUNTS_FOR - CLOCKS_DIFFER),
             ],
         )

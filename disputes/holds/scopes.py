@@ -1,8 +1,8 @@
 """What a hold covers: keys, and which of them a dispute's ground calls for.
 
 A key is ``l:<loan>``, ``c:<customer>``, ``p:<phone digest in hex>`` or ``r:<sending rule>``. Beside them stand
-``sc:<customer>`` and ``sp:<phone>``: the persons whom a hold is about, whatever it covers. They stop surveys alone: nobody is
-asked how satisfied they are while a dispute of theirs is open.
+``sc:<customer>`` and ``sp:<phone>``: the persons whom a hold is about, whatever it covers. They stop surveys alone:
+nobody is asked how satisfied they are while a dispute of theirs is open.
 """
 
 from __future__ import annotations
@@ -32,8 +32,9 @@ SCOPE_OF_GROUND: Mapping[str, Scope] = {
 class Covers:
     """What a hold is to cover, before its lanes are taken.
 
-    `loans`, `rules`: external ids; `phones`: digests; `customers`: external ids, whose own phones are covered too. `persons`,
-    `person_phones`: whom it is about, so that they are not surveyed meanwhile; the owners of `loans` always are.
+    `loans`, `rules`: external ids; `phones`: digests; `customers`: external ids, whose own phones are covered too.
+    `persons`, `person_phones`: whom it is about, so that they are not surveyed meanwhile; the owners of `loans`
+    always are.
     """
 
     loans: frozenset[str] = frozenset()
@@ -54,9 +55,9 @@ class Covers:
 def scope_of_dispute(*, ground: str, loan: str | None, phone: bytes | None, customer: str | None) -> tuple[str, Covers]:
     """The scope of a dispute's hold and what it covers.
 
-    `loan`, `phone` (digest): of the message, where it is known; else `phone` is the token's or the one that was named.
-    `customer`: whom the dispute is for. While nobody can find the message the hold is on the phone, else on the customer; it
-    is never on nothing: raises ValueError where there is neither.
+    `loan`, `phone` (digest): of the message, where it is known; else `phone` is the token's or the one that was
+    named. `customer`: whom the dispute is for. While nobody can find the message the hold is on the phone, else on
+    the customer; it is never on nothing: raises ValueError where there is neither.
     """
     persons = frozenset({customer} if customer else ())
     numbers = frozenset({phone} if phone else ())

@@ -1,7 +1,7 @@
 """Deciding items one by one, in the order asked: pure, under lanes that somebody else holds.
 
-The facts are those of one chunk, read after its lanes were taken. An item that is allowed takes its slot under the caps there
-and then, so that the next one of the same walk sees it.
+The facts are those of one chunk, read after its lanes were taken. An item that is allowed takes its slot under the
+caps there and then, so that the next one of the same walk sees it.
 """
 
 from __future__ import annotations
@@ -42,6 +42,8 @@ REASONS = (
 """In the order in which an answer lists them: the first is the one that weighs most. The first three stand alone."""
 PASSES_WITH_TIME = frozenset({"outside_hours", "frequency_cap"})
 """Reasons that go by themselves, at an instant that is known."""
+RECIPIENT_GROUNDS = frozenset({"not_my_debt", "third_party_contacted"})
+"""Grounds that say that a message reached somebody who should not have had it: their holds are on the phone."""
 COLLECTING = frozenset({"reminder", "urge", "warning"})
 
 
@@ -61,11 +63,11 @@ class GateItem:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HoldFact:
-    """What a standing hold means to the gate."""
+    """What a standing hold means to the gate. `why`: of a dispute's hold, the ground."""
 
     reason: str
-    scope: str
     source: str
+    why: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -126,9 +128,9 @@ class Taken:
 class GateFacts:
     """What the database says at `at`, its own clock after the lanes were taken.
 
-    `owner`: loan → its customer (None: nobody's yet); `positions`, `customers`: made when they are asked for, so that what
-    cannot be read spoils its own item alone; `covers`: key → the holds that stand; `behind`: the feeds that are too old to
-    tell; `live`: request id → this caller's permit; `taken`: the contacts that count, in any order.
+    `owner`: loan → its customer (None: nobody's yet); `positions`, `customers`: made when they are asked for, so that
+    what cannot be read spoils its own item alone; `covers`: key → the holds that stand; `behind`: the feeds that are
+    too old to tell; `live`: request id → this caller's permit; `taken`: the contacts that count, in any order.
     """
 
     at: datetime
@@ -147,7 +149,8 @@ class GateFacts:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Decision:
-    """`reasons` empty: allowed. `permit`: the one that the same request was given before; `customer`: whose contact it is."""
+    """`reasons` empty: allowed. `permit`: the one that the same request was given before; `customer`: whose contact
+    it is."""
 
     reasons: tuple[str, ...] = ()
     next_allowed_at: datetime | None = None
@@ -162,10 +165,10 @@ class Decision:
 def stops(*, hold: HoldFact, category: str, loan: str | None, surveys_only: bool, pack: Pack) -> bool:
     """Whether a hold that covers a message denies it.
 
-    An opt-out stops all but what the pack lets through. Any other hold stops collection and surveys; what always passes
-    (``statutory`` ``service``) it stops only on a phone that is held as a wrong number, where it could reveal a debt: that
-    is, unless it is a service message that names no loan. `surveys_only`: the hold is about the person, but covers neither
-    loan, phone, customer nor rule of this message.
+    An opt-out stops all but what the pack lets through. Any other hold stops collection and surveys; what always
+    passes (``statutory`` ``service``) it stops only on a phone that is held as a wrong number, where it could reveal
+    a debt: that is, unless it is a service message that names no loan. `surveys_only`: the hold is about the person,
+    but covers neither loan, phone, customer nor rule of this message.
     """
     if surveys_only:
         return category == "survey" and hold.reason != "opted_out"
@@ -179,10 +182,9 @@ def stops(*, hold: HoldFact, category: str, loan: str | None, surveys_only: bool
 def is_wrong_number(hold: HoldFact) -> bool:
     """A phone whose holder says, or of whom it was found, that the debtor is not reached there.
 
-    The scope ``phone`` is that of the grounds ``not_my_debt`` and ``third_party_contacted``; an open dispute is enough, since
-    what a message reveals cannot be taken back.
+    An open dispute on such a ground is enough: what a message reveals cannot be taken back.
     """
-    return hold.reason == "wrong_number" or (hold.scope == "phone" and hold.source in ("dispute", "wrong_number"))
+    return hold.reason == "wrong_number" or (hold.source == "dispute" and hold.why in RECIPIENT_GROUNDS)
 
 
 class Walk:
@@ -197,8 +199,8 @@ class Walk:
     def decide(self, item: GateItem) -> Decision:
         """The decision for the next item; where it is allowed, its slot is taken.
 
-        1. all that denies it but the caps; 2. the caps; 3. a permit that this request was given before is given again: the
-        clock and its own slot are no reasons against it, a hold that came meanwhile is.
+        1. all that denies it but the caps; 2. the caps; 3. a permit that this request was given before is given
+        again: the clock and its own slot are no reasons against it, a hold that came meanwhile is.
         """
         facts, live = self.facts, self.facts.live.get(item.request_id) if item.request_id else None
         if live is not None and not live.is_for(item):
@@ -223,8 +225,8 @@ class Walk:
     def _owner(self, item: GateItem) -> tuple[str | None, set[str]]:
         """The item's customer, and what of loan and phone is not known.
 
-        A phone is known where it is the loan's customer's on that day, their own or a contact's; without a loan, a survey
-        needs a phone that is somebody's own.
+        A phone is known where it is the loan's customer's on that day, their own or a contact's; without a loan, a
+        survey needs a phone that is somebody's own.
         """
         facts = self.facts
         if item.loan is not None:
@@ -277,7 +279,8 @@ class Walk:
         }
 
     def _account(self, item: GateItem) -> set[str]:
-        """What the account says against it, by the check's own code. A reminder before the due date presupposes nothing."""
+        """What the account says against it, by the check's own code. A reminder before the due date presupposes
+        nothing."""
         facts = self.facts
         rule = facts.rules.get(item.sending_rule) if item.sending_rule is not None else None
         needs = days_needed(

@@ -1,11 +1,12 @@
 """Taking lanes.
 
-Whoever writes a hold, grants a permit, or changes who owns a loan or a phone locks the lanes of all that it touches first,
-and reads holds, caps, permits and owners in the *next* statement, so from a snapshot that is newer than the lock. Read
-committed is relied on: under repeatable read the snapshot would be older than the lock, and nothing would say so.
+Whoever writes a hold, grants a permit, or changes who owns a loan or a phone locks the lanes of all that it touches
+first, and reads holds, caps, permits and owners in the *next* statement, so from a snapshot that is newer than the
+lock. Read committed is relied on: under repeatable read the snapshot would be older than the lock, and nothing would
+say so.
 
-A lane is found from an external id or a phone's digest, so it is there before the customer is, and it is there still when
-an owner changes: whoever moves a loan or a phone takes the lanes of both sides.
+A lane is found from an external id or a phone's digest, so it is there before the customer is, and it is there still
+when an owner changes: whoever moves a loan or a phone takes the lanes of both sides.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ class LanesMissing(RuntimeError):
 
 
 class NotOutermost(RuntimeError):
-    """A lane was asked for where its lock would not last until the commit, or would not be followed by a newer snapshot."""
+    """A lane was asked for where its lock would not last until the commit, or would not be followed by a newer
+    snapshot."""
 
 
 def lane_of_customer(external_id: str) -> int:
@@ -39,8 +41,8 @@ def lane_of_phone(digest: bytes) -> int:
 
 
 def lane_of_loan(*, loan: str, customer: str | None) -> int:
-    """The lane of a loan: its customer's. A loan whose customer is not known has one of its own, which whoever first names
-    its customer takes as well."""
+    """The lane of a loan: its customer's. A loan whose customer is not known has one of its own, which whoever first
+    names its customer takes as well."""
     return stripe(f"l:{loan}", bits=BITS) if customer is None else lane_of_customer(customer)
 
 
@@ -61,12 +63,14 @@ def take_lanes(lanes: Iterable[int]) -> None:
 
 
 def try_lanes(lanes: Iterable[int]) -> set[int]:
-    """Locks those of the lanes that nobody else holds, without waiting, and returns them. Needs what `take_lanes` needs."""
+    """Locks those of the lanes that nobody else holds, without waiting, and returns them. Needs what `take_lanes`
+    needs."""
     return _lock(sorted(set(lanes)), "FOR NO KEY UPDATE SKIP LOCKED")
 
 
 def _lock(wanted: list[int], how: str) -> set[int]:
-    """NO KEY UPDATE: a foreign key to a lane would not wait for it. The level is read with the rows, at no extra call."""
+    """NO KEY UPDATE: a foreign key to a lane would not wait for it. The level is read with the rows, at no extra
+    call."""
     if not wanted:
         return set()
     check_outermost()
@@ -85,8 +89,8 @@ def _lock(wanted: list[int], how: str) -> set[int]:
 def check_outermost() -> None:
     """Raises NotOutermost where a lane taken now would not last until the commit.
 
-    A row locked inside a savepoint is freed when the savepoint rolls back. The blocks that a test case wraps around a test
-    are not ours.
+    A row locked inside a savepoint is freed when the savepoint rolls back. The blocks that a test case wraps around a
+    test are not ours.
     """
     if not connection.in_atomic_block:
         raise NotOutermost("a lane outside a transaction is freed with its statement")

@@ -9,7 +9,8 @@ LANES = 2**18
 
 
 class Lane(models.Model):
-    """One of LANES rows, filled by a migration and never inserted, updated or deleted: locking one writes no new row."""
+    """One of LANES rows, filled by a migration and never inserted, updated or deleted: locking one writes no new
+    row."""
 
     n = models.IntegerField(primary_key=True)
 

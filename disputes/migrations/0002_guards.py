@@ -10,14 +10,18 @@ from typing import ClassVar
 from django.db import migrations
 
 LANES = migrations.RunSQL(
-    sql="INSERT INTO disputes_lane (n) SELECT generate_series(0, 262143) ON CONFLICT DO NOTHING; ANALYZE disputes_lane;",
+    sql="""
+        INSERT INTO disputes_lane (n) SELECT generate_series(0, 262143) ON CONFLICT DO NOTHING;
+        ANALYZE disputes_lane;
+    """,
     reverse_sql="DELETE FROM disputes_lane;",
 )
 
-# The plain table of the first migration gives way to one that is partitioned by month, by range of the UUIDv7: its first 48
-# bits are milliseconds. There is no DEFAULT partition: a row without a month is an error to see, not one to find later.
-# Partitions are made as tables of their own and then attached, which locks the parent less than CREATE … PARTITION OF. The
-# service's own role may not make tables, so it calls a function that runs with its owner's rights and can do only this.
+# The plain table of the first migration gives way to one that is partitioned by month, by range of the UUIDv7: its
+# first 48 bits are milliseconds. There is no DEFAULT partition: a row without a month is an error to see, not one to
+# find later. Partitions are made as tables of their own and then attached, which locks the parent less than CREATE …
+# PARTITION OF. The service's own role may not make tables, so it calls a function that runs with its owner's rights
+# and can do only this.
 PERMITS = migrations.RunSQL(
     sql="""
         ALTER TABLE disputes_permit RENAME TO disputes_permit_plain;
@@ -50,7 +54,8 @@ PERMITS = migrations.RunSQL(
                 month := (date_trunc('month', first_month) + make_interval(months => ahead))::date;
                 name := 'disputes_permit_' || to_char(month, 'YYYY_MM');
                 IF to_regclass('public.' || name) IS NULL THEN
-                    EXECUTE format('CREATE TABLE %I (LIKE disputes_permit INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', name);
+                    EXECUTE format(
+                        'CREATE TABLE %I (LIKE disputes_permit INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', name);
                     EXECUTE format(
                         'ALTER TABLE disputes_permit ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
                         name,
@@ -89,9 +94,10 @@ FEED = migrations.RunSQL(
     """,
 )
 
-# Lock and facts in one call. The function is VOLATILE, so that each statement in it has a snapshot of its own, newer than the
-# locks of the first; and its plans live in the server's session, so that a single decision is not planned anew each time
-# (`disputes_gate_facts_one` forces the generic plans, which a chunk gains nothing from). Rows come as (kind, body).
+# Lock and facts in one call. The function is VOLATILE, so that each statement in it has a snapshot of its own, newer
+# than the locks of the first; and its plans live in the server's session, so that a single decision is not planned
+# anew each time (`disputes_gate_facts_one` forces the generic plans, which a chunk gains nothing from). Rows come as
+# (kind, body).
 GATE = migrations.RunSQL(
     sql="""
         CREATE FUNCTION disputes_gate_facts(
@@ -144,7 +150,7 @@ GATE = migrations.RunSQL(
                 FROM disputes_sendingrule AS rule WHERE rule.external_id = ANY (rules);
             RETURN QUERY
                 SELECT 'cover', jsonb_build_object(
-                    'key', cover.key, 'reason', hold.reason, 'scope', hold.scope, 'source', hold.source)
+                    'key', cover.key, 'reason', hold.reason, 'source', hold.source, 'why', hold.why)
                 FROM disputes_holdcover AS cover JOIN disputes_hold AS hold ON hold.id = cover.hold_id
                 WHERE cover.released_at IS NULL AND cover.key = ANY (
                     ARRAY(SELECT 'l:' || one FROM unnest(loans) AS one)
@@ -158,8 +164,8 @@ GATE = migrations.RunSQL(
                     'at', contact.at, 'customer', contact.customer, 'loan', contact.loan,
                     'phone', encode(contact.phone, 'hex'), 'channel', contact.channel, 'category', contact.category)
                 FROM (
-                    SELECT permit.id, permit.granted_at AS at, permit.customer, permit.loan, permit.phone_digest AS phone,
-                           permit.channel, permit.category
+                    SELECT permit.id, permit.granted_at AS at, permit.customer, permit.loan,
+                           permit.phone_digest AS phone, permit.channel, permit.category
                     FROM disputes_permit AS permit
                     WHERE permit.customer = ANY (whose) AND permit.granted_at > at - interval '24 hours'
                         AND permit.id >= floor AND permit.unused_at IS NULL AND permit.message IS NULL
@@ -227,8 +233,8 @@ GATE = migrations.RunSQL(
     """,
 )
 
-# Versions of records are what was said and when: they are never changed. What is personal stands in tables of its own, which
-# can be emptied.
+# Versions of records are what was said and when: they are never changed. What is personal stands in tables of its
+# own, which can be emptied.
 _VERSIONS = (
     "customerphoneversion",
     "customerversion",

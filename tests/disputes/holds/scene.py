@@ -1,4 +1,5 @@
-"""A small lender, as rows: two customers with a phone and two loans each, all eighty days past due; records up to date."""
+"""A small lender, as rows: two customers with a phone and two loans each, all eighty days past due; records up to
+date."""
 
 from __future__ import annotations
 
@@ -87,12 +88,12 @@ def reasons(*items: GateItem | None, **more: Any) -> list[tuple[str, ...]]:
 
 
 def hold(
-    covers: Covers, *, scope: str = "loan", reason: str = "dispute_pending", source: str = "dispute"
+    covers: Covers, *, scope: str = "loan", reason: str = "dispute_pending", source: str = "dispute", why: str = ""
 ) -> PlacedHold:
     """Places a hold in a transaction of its own."""
     with transaction.atomic(durable=True):
         placed = place_hold(
-            source=source, scope=scope, reason=reason, covers=covers, actor=ACTOR, now=datetime.now(tz=UTC)
+            source=source, scope=scope, reason=reason, covers=covers, actor=ACTOR, now=datetime.now(tz=UTC), why=why
         )
         number_changes()
     return placed
@@ -103,7 +104,7 @@ def dispute(ground: str, *, loan: str | None, n: int | None, customer: str | Non
     scope, covers = scope_of_dispute(
         ground=ground, loan=loan, phone=None if n is None else digest(n), customer=customer
     )
-    return hold(covers, scope=scope)
+    return hold(covers, scope=scope, why=ground)
 
 
 def long_ago(days: int) -> datetime:

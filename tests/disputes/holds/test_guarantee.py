@@ -1,7 +1,7 @@
 """The guarantee: a permit that a hold covers was committed before it and is listed, or is refused.
 
-Raced with real connections; judged by the order in which the transactions committed, as the database itself kept it. Each race
-has a control without the lock, which must break: else the race would prove nothing.
+Raced with real connections; judged by the order in which the transactions committed, as the database itself kept it.
+Each race has a control without the lock, which must break: else the race would prove nothing.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 from unittest.mock import patch
 
@@ -176,8 +177,8 @@ def race(seconds: float) -> tuple[int, int]:
     until = time.monotonic() + seconds
     with naps_between_statements():
         results = at_once(
-            [lambda seed=seed: keep_asking(until, seed) for seed in range(4)]
-            + [lambda seed=seed: keep_disputing(until, seed) for seed in (10, 11)]
+            [partial(keep_asking, until, seed) for seed in range(4)]
+            + [partial(keep_disputing, until, seed) for seed in (10, 11)]
         )
     failed = [one for one in results if isinstance(one, BaseException)]
     assert not failed, failed
@@ -216,7 +217,7 @@ def test_a_batch_and_an_opening_dispute_on_the_same_phone() -> None:
             batch = [scene.item(1, loan="L12", category="service"), scene.item(1), scene.item(2), scene.item(3)]
             answers, placed = at_once(
                 [
-                    lambda batch=batch: scene.ask(*batch),
+                    partial(scene.ask, *batch),
                     lambda: again(lambda: scene.dispute("already_paid", loan="L11", n=1, customer="C1")),
                 ]
             )
@@ -235,6 +236,10 @@ def test_a_batch_and_an_opening_dispute_on_the_same_phone() -> None:
     assert min(outcomes.values()) > 0, outcomes
 
 
+def ask_one(asked: Any) -> Any:
+    return scene.ask(asked)[0]
+
+
 def last_slot_rounds(rounds: int) -> int:
     """Two vendors ask for the last slot of one customer at once. Returns how often both got it."""
     both = 0
@@ -243,7 +248,7 @@ def last_slot_rounds(rounds: int) -> int:
             scene.loan(f"S{number}", f"S{number}")
             scene.CustomerPhone.objects.create(customer=f"S{number}", digest=scene.digest(50), role="own")
             asked = scene.item(50, loan=f"S{number}")
-            answers = at_once([lambda asked=asked: scene.ask(asked)[0] for _ in range(2)])
+            answers = at_once([partial(ask_one, asked) for _ in range(2)])
             granted = [answer for answer in answers if answer.permit is not None]
             assert granted, answers
             assert all(answer.reasons == ("frequency_cap",) for answer in answers if answer.permit is None)
@@ -277,7 +282,7 @@ class TestALoanThatChangesHands:
     def test_the_gate_decides_it_anew_in_the_next_round(self) -> None:
         scene.lender(customers=2, loans=1)
         scene.CustomerPhone.objects.create(customer="C2", digest=scene.digest(1), role="own")
-        moved = []
+        moved: list[Any] = []
         read = reading.read_owners
 
         def then_it_moves(items: Any) -> Any:
@@ -296,7 +301,7 @@ class TestALoanThatChangesHands:
         from disputes.holds import owners
 
         scene.lender(customers=2, loans=1)
-        moved = []
+        moved: list[Any] = []
         resolve = owners.resolve
 
         def then_it_moves(covers: Any) -> Any:
@@ -351,7 +356,7 @@ class TestALoanThatChangesHands:
         with naps_between_statements():
             results = at_once(
                 [keep_moving, keep_asking_for_it, keep_asking_for_it]
-                + [lambda seed=seed: keep_disputing_one(until, seed) for seed in (1, 2)]
+                + [partial(keep_disputing_one, until, seed) for seed in (1, 2)]
             )
         assert [one for one in results if isinstance(one, BaseException)] == []
         assert results[0] > 10

@@ -1,7 +1,8 @@
-"""Every interleaving of a gate and a hold, walked by PostgreSQL's own isolationtester on the service's own tables and function.
+"""Every interleaving of a gate and a hold, walked by PostgreSQL's own isolationtester on the service's tables.
 
-The gate: lanes and facts in one call, grant, commit. The hold: lanes, list of permits, hold, commit. At the end no permit may
-stand that the hold does not list. An order in which a session would have to act while it waits cannot happen; those are left out.
+The gate: lanes and facts in one call, grant, commit. The hold: lanes, list of permits, hold, commit. At the end no
+permit may stand that the hold does not list. An order in which a session would have to act while it waits cannot
+happen: those are left out.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ HOLD = ("d_lock", "d_list", "d_hold", "d_commit")
 
 SPEC = """
 setup {{
-    INSERT INTO disputes_loan (external_id, revision, customer, product, currency, time_zone, grace_days, tolerance, pauses,
-                               arrangements, due_on, amount, paid)
+    INSERT INTO disputes_loan (external_id, revision, customer, product, currency, time_zone, grace_days, tolerance,
+                               pauses, arrangements, due_on, amount, paid)
     VALUES ('L1', 0, 'C1', '', 'CNY', 'UTC', 0, 0, '[]', '[]', ARRAY[]::date[], ARRAY[]::numeric[], 0);
 }}
 teardown {{
@@ -76,7 +77,7 @@ def interleavings() -> Iterator[tuple[str, ...]]:
 
 
 def can_happen(order: tuple[str, ...]) -> bool:
-    """With the lock: whoever waits for the gate's lanes does nothing until it has committed. The gate itself never waits."""
+    """With the lock, whoever waits for the gate's lanes does nothing until it has committed. The gate never waits."""
     facts, commit, lock = order.index("g_facts"), order.index("g_commit"), order.index("d_lock")
     waits = facts < lock < commit
     return not waits or order.index("d_list") > commit

@@ -18,7 +18,8 @@ pytestmark = pytest.mark.django_db
 def partitions() -> list[str]:
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT c.relname, pg_get_expr(c.relpartbound, c.oid) FROM pg_inherits JOIN pg_class AS c ON c.oid = inhrelid"
+            "SELECT c.relname, pg_get_expr(c.relpartbound, c.oid)"
+            " FROM pg_inherits JOIN pg_class AS c ON c.oid = inhrelid"
             " WHERE inhparent = 'disputes_permit'::regclass ORDER BY 1"
         )
         return [f"{name} {bound}" for name, bound in cursor.fetchall()]

@@ -81,8 +81,8 @@ def decide(asked: GateItem, **changed: Any) -> Decision:
     return Walk(facts(**changed)).decide(asked)
 
 
-def held(reason: str, scope: str = "loan", source: str = "dispute") -> list[HoldFact]:
-    return [HoldFact(reason=reason, scope=scope, source=source)]
+def held(reason: str, source: str = "dispute", why: str = "") -> list[HoldFact]:
+    return [HoldFact(reason=reason, source=source, why=why)]
 
 
 def sent(hours_ago: float, *, loan: str = "L1", phone: bytes = P1, customer: str = "C1") -> Taken:
@@ -142,7 +142,7 @@ def test_an_overdue_account_at_noon_is_allowed() -> None:
         (item(), {"behind": ("repayments",)}, {"records_stale"}),
         (item(category="reminder"), {"behind": ("repayments",)}, set()),
         (item(category="statutory"), {"behind": ("repayments",)}, set()),
-        (item(sending_rule="r"), {"covers": {"r:r": held("rule_paused", "sending_rule", "breaker")}}, {"rule_paused"}),
+        (item(sending_rule="r"), {"covers": {"r:r": held("rule_paused", "breaker")}}, {"rule_paused"}),
     ],
 )
 def test_what_the_records_say(asked: GateItem, changed: dict[str, Any], reasons: set[str]) -> None:
@@ -160,32 +160,32 @@ def test_a_hold_answers_with_its_reason_for_what_it_covers(reason: str, key: str
 @pytest.mark.parametrize(
     ("hold", "asked", "allowed"),
     [
-        # reason, scope, source;              category, loan
-        (("dispute_pending", "loan", "dispute"), ("statutory", "L1"), True),
-        (("dispute_pending", "customer", "dispute"), ("service", "L1"), True),
-        (("dispute_pending", "loan_and_phone", "dispute"), ("statutory", "L1"), True),
-        (("manual_hold", "phone", "manual"), ("statutory", "L1"), True),
+        # reason, key, source, why;                             category, loan
+        (("dispute_pending", "l:L1", "dispute", "already_paid"), ("statutory", "L1"), True),
+        (("dispute_pending", "c:C1", "dispute", "agent_conduct"), ("service", "L1"), True),
+        (("dispute_pending", "phone", "dispute", "identity_theft"), ("statutory", "L1"), True),
+        # While nobody can find the message, any ground holds the phone.
+        (("dispute_pending", "phone", "dispute", "already_paid"), ("statutory", "L1"), True),
+        (("manual_hold", "phone", "manual", ""), ("statutory", "L1"), True),
         # A wrong number: only what reveals nothing.
-        (("dispute_pending", "phone", "dispute"), ("statutory", "L1"), False),
-        (("dispute_pending", "phone", "dispute"), ("service", "L1"), False),
-        (("dispute_pending", "phone", "dispute"), ("service", None), True),
-        (("wrong_number", "phone", "wrong_number"), ("statutory", "L1"), False),
-        (("wrong_number", "phone", "manual"), ("service", None), True),
-        (("wrong_number", "phone", "dispute"), ("survey", None), False),
+        (("dispute_pending", "phone", "dispute", "not_my_debt"), ("statutory", "L1"), False),
+        (("dispute_pending", "phone", "dispute", "third_party_contacted"), ("service", "L1"), False),
+        (("dispute_pending", "phone", "dispute", "not_my_debt"), ("service", None), True),
+        (("wrong_number", "phone", "wrong_number", ""), ("statutory", "L1"), False),
+        (("wrong_number", "phone", "manual", ""), ("service", None), True),
+        (("wrong_number", "phone", "dispute", "not_my_debt"), ("survey", None), False),
         # An opt-out stops all but what the pack lets through: of the house's, statutory alone.
-        (("opted_out", "phone", "opt_out"), ("statutory", "L1"), True),
-        (("opted_out", "phone", "opt_out"), ("service", None), False),
-        (("opted_out", "phone", "opt_out"), ("survey", None), False),
-        (("opted_out", "phone", "opt_out"), ("reminder", "L1"), False),
+        (("opted_out", "phone", "opt_out", ""), ("statutory", "L1"), True),
+        (("opted_out", "phone", "opt_out", ""), ("service", None), False),
+        (("opted_out", "phone", "opt_out", ""), ("survey", None), False),
+        (("opted_out", "phone", "opt_out", ""), ("reminder", "L1"), False),
     ],
 )
 def test_what_always_passes_and_what_does_not(
-    hold: tuple[str, str, str], asked: tuple[str, str | None], allowed: bool
+    hold: tuple[str, str, str, str], asked: tuple[str, str | None], allowed: bool
 ) -> None:
-    reason, scope, source = hold
-    covers = {
-        f"p:{P1.hex()}" if scope == "phone" else "l:L1" if scope == "loan" else "c:C1": held(reason, scope, source)
-    }
+    reason, key, source, why = hold
+    covers = {f"p:{P1.hex()}" if key == "phone" else key: held(reason, source, why)}
     decision = decide(item(category=asked[0], loan=asked[1]), covers=covers)
     assert decision.reasons == (() if allowed else (reason,))
 
@@ -268,7 +268,7 @@ class TestSlots:
         assert walk.decide(replace(item(), request_id="r2")).reasons == ("frequency_cap",)
 
     def test_a_denied_item_takes_none(self) -> None:
-        walk = Walk(facts(covers={f"p:{P2.hex()}": held("manual_hold", "phone", "manual")}))
+        walk = Walk(facts(covers={f"p:{P2.hex()}": held("manual_hold", "manual")}))
         assert walk.decide(item(phone=P2)).reasons
         assert walk.decide(item()).allowed
 
@@ -309,12 +309,12 @@ class TestTheSameRequestAgain:
 
 @given(
     reason=st.sampled_from(Reason.values),
-    scope=st.sampled_from(["loan", "phone", "customer", "loan_and_phone"]),
+    why=st.sampled_from(["", "not_my_debt", "already_paid"]),
     source=st.sampled_from(["dispute", "manual", "opt_out", "wrong_number", "breaker"]),
     category=st.sampled_from(["reminder", "urge", "warning"]),
 )
-def test_every_hold_stops_collection(reason: str, scope: str, source: str, category: str) -> None:
+def test_every_hold_stops_collection(reason: str, why: str, source: str, category: str) -> None:
     pack = PACKS.in_force("house", NOON, ZONE)
-    hold = HoldFact(reason=reason, scope=scope, source=source)
+    hold = HoldFact(reason=reason, source=source, why=why)
     assert stops(hold=hold, category=category, loan="L1", surveys_only=False, pack=pack)
     assert not stops(hold=hold, category=category, loan="L1", surveys_only=True, pack=pack)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 
 import pytest
 from django.db import connection, transaction
@@ -134,7 +135,8 @@ def test_whoever_takes_them_waits() -> None:
 
 
 def cross(*, take_in_order: bool, threads: int) -> int:
-    """So many threads take the same forty lanes, each in an order of its own. Returns how many were ended as deadlocked."""
+    """So many threads take the same forty lanes, each in an order of its own. Returns how many were ended as
+    deadlocked."""
 
     def act(seed: int) -> None:
         import random
@@ -149,7 +151,7 @@ def cross(*, take_in_order: bool, threads: int) -> int:
                 for lane in lanes:
                     cursor.execute("SELECT n FROM disputes_lane WHERE n = %s FOR NO KEY UPDATE", [lane])
 
-    results = at_once([lambda seed=seed: act(seed) for seed in range(threads)])
+    results = at_once([partial(act, seed) for seed in range(threads)])
     return sum("deadlock" in str(result) for result in results)
 
 
