@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from typing import Any
@@ -36,7 +36,7 @@ class Read:
     watermarks: tuple[facts.Watermark, ...]
 
 
-def build_history(*, loan: str, sending_rules: Iterable[str], read: Read) -> facts.History:
+def build_history(*, loan: str, sending_rules: Collection[str], read: Read) -> facts.History:
     """One loan's history, its versions in a full order, so that the same rows give the same value."""
     loans = read.loans.get(loan, [])
     instalments, repayments = read.instalments.get(loan, []), read.repayments.get(loan, [])
@@ -45,14 +45,13 @@ def build_history(*, loan: str, sending_rules: Iterable[str], read: Read) -> fac
     reversals = {(row[0], row[1], row[2], row[4]): row for one in paid for row in read.reversals.get(one, [])}.values()
     rules = [row for rule in sending_rules for row in read.rules.get(rule, [])]
     zone = read.zones.get(loan) or settings.LENDER_TIME_ZONE
-    keys = [
+    keys = [("loan", loan), *(("sending_rule", rule) for rule in sending_rules)]
+    keys += [
         (type_, row[0])
         for type_, rows in (
-            ("loan", loans),
             ("instalment", instalments),
             ("repayment", repayments),
             ("reversal", reversals),
-            ("sending_rule", rules),
         )
         for row in rows
     ]

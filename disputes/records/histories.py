@@ -52,11 +52,12 @@ def read_histories(
         rules=_by(rules, lambda row: row[0]),
         zones=_zones(loan_versions),
         voids=find_voids(
-            loan=loan_versions,
+            # Also of a loan that never came itself.
+            loan=[(loan,) for loan in ids],
             instalment=instalments,
             repayment=repayments,
             reversal=reversals,
-            sending_rule=rules,
+            sending_rule=[(rule,) for rules_of in wanted.values() for rule in rules_of],
         ),
         watermarks=read_watermarks(at=at),
     )

@@ -92,6 +92,7 @@ def copy_rows(*, model: type[models.Model], columns: Sequence[str], rows: Iterab
     """COPY into a model's table, all rows in one command."""
     names = ", ".join(f'"{name}"' for name in columns)
     with (
+        connection.wrap_database_errors,  # Django does so by itself for all but COPY
         connection.cursor() as cursor,
         cursor.copy(f'COPY "{model._meta.db_table}" ({names}) FROM STDIN') as copy,
     ):
