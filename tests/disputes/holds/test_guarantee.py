@@ -400,3 +400,9 @@ def test_a_lane_that_is_in_use_makes_busy_and_stops_nobody_else() -> None:
     answers = at_once([sit_on_it, ask])[1]
     assert answers[0].reasons == ("busy",)
     assert answers[1].permit is not None
+
+
+def test_the_same_request_from_many_places_at_once_has_one_permit() -> None:
+    scene.lender()
+    answers = at_once([partial(ask_one, scene.item(1, request_id="r1")) for _ in range(8)])
+    assert {answer.permit.id for answer in answers} == {Permit.objects.get().pk}
