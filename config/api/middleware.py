@@ -1,13 +1,16 @@
-"""An id for every request, in its answer and in every line that is logged for it."""
+"""An id for every request, in its answer and in every line that is logged for it; and bodies sent in chunks."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from io import BytesIO
 
 import structlog
+from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
 
+from config.api.errors import TooLarge, plain_answer
 from config.values.ids import new_id
 
 HEADER = "X-Request-Id"
@@ -29,3 +32,35 @@ class RequestIdMiddleware:
             response = self.get_response(request)
         response[HEADER] = request_id
         return response
+
+
+STREAMED = ("/api/v1/records/import", "/api/v1/gate/screenings")
+"""Calls that read their body themselves, as it comes."""
+
+
+class ChunkedBodyMiddleware:
+    """Reads a body that was sent in chunks, so without its length: WSGI would show it as an empty one.
+
+    At most DATA_UPLOAD_MAX_MEMORY_SIZE bytes, else 413. What a streamed call sends is left to it.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        chunked = "chunked" in request.META.get("HTTP_TRANSFER_ENCODING", "").lower()
+        if chunked and not request.META.get("CONTENT_LENGTH") and request.path_info not in STREAMED:
+            limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+            body = _read(request, limit + 1)
+            if len(body) > limit:
+                return plain_answer(TooLarge())
+            request.META["CONTENT_LENGTH"] = str(len(body))
+            request._stream = BytesIO(body)  # type: ignore[attr-defined]
+        return self.get_response(request)
+
+
+def _read(request: HttpRequest, most: int) -> bytes:
+    source, body = request.META["wsgi.input"], b""
+    while len(body) < most and (part := source.read(most - len(body))):
+        body += part
+    return body

@@ -7,6 +7,8 @@ import math
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
+from django.conf import settings
+from django.core.exceptions import RequestDataTooBig
 from rest_framework import renderers
 from rest_framework.exceptions import NotAcceptable, ParseError, ValidationError
 from rest_framework.negotiation import DefaultContentNegotiation
@@ -100,12 +102,17 @@ def _check_text(text: str, path: str) -> None:
 
 
 class StrictJSONParser(BaseParser):
-    """Bodies of ``application/json``."""
+    """Bodies of ``application/json``, at most DATA_UPLOAD_MAX_MEMORY_SIZE bytes (else 413)."""
 
     media_type = "application/json"
 
     def parse(self, stream: Any, media_type: str | None = None, parser_context: Mapping[str, Any] | None = None) -> Any:
-        return read_json(stream.read())
+        # Django looks at the length of a body only where the whole of it is asked for (`request.body`).
+        limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        body = stream.read(limit + 1)
+        if len(body) > limit:
+            raise RequestDataTooBig
+        return read_json(body)
 
 
 class JSONRenderer(renderers.JSONRenderer):

@@ -16,6 +16,9 @@ a streamed import is not."""
 REQUEST_ID_MIDDLEWARE = "config.api.middleware.RequestIdMiddleware"
 """Comes first, so that every answer has its id."""
 
+CHUNKED_BODY_MIDDLEWARE = "config.api.middleware.ChunkedBodyMiddleware"
+"""Comes before whatever may read a body."""
+
 SECRET_HASHER = "config.api.clients.RandomSecretHasher"  # noqa: S105 - the name of a class
 """To be added at the end of PASSWORD_HASHERS: never the first, which is for what people choose."""
 

@@ -96,6 +96,14 @@ class FileProbes(ServiceView):
         return Response({"name": file.name, "size": len(file.read()), "note": parts["note"]}, status=201)
 
 
+class Unkeyed(ServiceView):
+    required_scopes = {"POST": None}
+
+    @extend_schema(exclude=True)
+    def post(self, request: Request) -> Response:
+        return Response(request.data)
+
+
 class Crash(ServiceView):
     required_scopes = {"GET": None}
 
@@ -125,6 +133,7 @@ urlpatterns = [
     path("api/v1/probes", Probes.as_view()),
     path("api/v1/probes/<str:name>", OptionalProbes.as_view()),
     path("api/v1/files", FileProbes.as_view()),
+    path("api/v1/unkeyed", Unkeyed.as_view()),
     path("api/v1/crash", Crash.as_view()),
     path("api/v1/plain", plain),
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from io import BytesIO
 from typing import Any
 
 import pytest
@@ -105,6 +106,30 @@ def test_a_body_that_is_too_large_is_413(desk: Api, settings: Any) -> None:
         assert answer.status_code == 413
         assert the_error(answer)["code"] == "too_large"
     assert Group.objects.count() == 0
+
+
+def test_a_body_that_is_too_large_is_413_without_a_key_too(desk: Api, settings: Any) -> None:
+    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 100
+    answer = desk.post("/api/v1/unkeyed", b'{"name": "' + b"a" * 200 + b'"}')
+    assert (answer.status_code, the_error(answer)["code"]) == (413, "too_large")
+    assert desk.post("/api/v1/unkeyed", b'{"name": "a"}').json() == {"name": "a"}
+
+
+def send_in_chunks(api: Api, address: str, body: bytes, content_type: str = "application/json") -> Any:
+    environment = {"CONTENT_LENGTH": "", "HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input": BytesIO(body)}
+    headers = api.headers | {"Idempotency-Key": "k"}
+    return api.http.generic("POST", address, body, content_type=content_type, headers=headers, **environment)
+
+
+def test_a_body_may_come_in_chunks_without_its_length(desk: Api, settings: Any) -> None:
+    answer = send_in_chunks(desk, "/api/v1/probes", b'{"name": "one"}')
+    assert answer.status_code == 201
+    assert send_in_chunks(desk, "/api/v1/probes", b'{"name": "one"}').content == answer.content
+    assert send_in_chunks(desk, "/api/v1/probes", b'{"name": "two"}').status_code == 422
+    form = send_in_chunks(desk, "/oauth/token", b"grant_type=password", "application/x-www-form-urlencoded")
+    assert form.json()["error"] == "unsupported_grant_type"
+    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 10
+    assert send_in_chunks(desk, "/api/v1/probes", b'{"name": "one"}').status_code == 413
 
 
 def test_an_unknown_field_is_named(desk: Api) -> None:

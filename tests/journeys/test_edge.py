@@ -1,0 +1,72 @@
+"""The edge on a real web server: what a client's HTTP library may send, and many calls at once."""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+
+from tests.lender import RECORDS
+from tests.stack import Stack
+
+
+def load(stack: Stack) -> None:
+    with stack.client() as feeder:
+        text = "".join(json.dumps(record) + "\n" for record in RECORDS)
+        # Names of its own: the stories of the other files share this service.
+        lines = re.sub(r'"([CLIM][12])"', r'"edge-\1"', text)
+        answer = feeder.post("/records/import", content=lines, headers={"Content-Type": "application/x-ndjson"})
+    assert answer.status_code == 200
+    assert "error" not in {json.loads(line)["result"] for line in answer.text.splitlines()}
+
+
+def in_chunks(body: bytes) -> Iterator[bytes]:
+    for start in range(0, len(body), 7):
+        yield body[start : start + 7]
+
+
+def test_a_body_in_chunks_is_read(stack: Stack) -> None:
+    with stack.client() as api:
+        asked = {"phone": "+8613812340009", "source": "chunks"}
+        answer = api.post(
+            "/opt-outs",
+            content=in_chunks(json.dumps(asked).encode()),
+            headers={"Content-Type": "application/json", "Idempotency-Key": str(uuid.uuid4())},
+        )
+    assert answer.status_code in (200, 201), answer.text
+    assert answer.json()["phone"] == "+8613812340009"
+
+
+def test_a_body_that_is_too_large_is_refused_however_it_comes(stack: Stack) -> None:
+    body = b'{"source": "' + b"a" * (9 * 1024 * 1024) + b'"}'
+    headers = {"Content-Type": "application/json"}
+    with stack.client() as api:
+        whole = api.post("/opt-outs", content=body, headers=headers)
+        chunked = api.post("/opt-outs", content=iter([body]), headers=headers)
+    for answer in (whole, chunked):
+        assert (answer.status_code, answer.json()["errors"][0]["code"]) == (413, "too_large")
+        assert answer.headers["X-Request-Id"]
+
+
+def test_fifty_calls_at_once_with_one_key_open_one_dispute(stack: Stack) -> None:
+    load(stack)
+    key = str(uuid.uuid4())
+    with stack.customer("edge-C1") as api:
+        before = len(api.get("/disputes?limit=100").json()["results"])
+
+        def call(_: int) -> httpx.Response:
+            asked = {"message": {"external_id": "edge-M1"}, "ground": "wrong_amount"}
+            return api.post("/disputes", json=asked, headers={"Idempotency-Key": key})
+
+        with ThreadPoolExecutor(50) as pool:
+            answers = list(pool.map(call, range(50)))
+        opened = [answer for answer in answers if answer.status_code == 201]
+        assert Counter(answer.status_code for answer in answers).keys() <= {201, 409}
+        assert len({answer.content for answer in opened}) == 1
+        assert [answer.headers.get("Idempotent-Replayed") for answer in opened].count(None) == 1
+        assert len(api.get("/disputes?limit=100").json()["results"]) == before + 1
