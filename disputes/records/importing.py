@@ -168,9 +168,7 @@ def write_batch(lines: list[Line], sealed: list[Sealed | None], *, bulk: bool, n
     the lanes.
     """
     with transaction.atomic(durable=True):
-        with connection.cursor() as cursor:
-            for lock in (locks.BULK_IMPORT, locks.IMPORT) if bulk else (locks.IMPORT,):
-                cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [locks.NAMESPACE, lock])
+        take_import_locks(bulk=bulk)
         # The next statement has a snapshot newer than the lock (read committed), so it sees all earlier batches.
         outcomes = walk(lines, records=read_records(lines), now=now)
         added: Added = {}
@@ -186,3 +184,10 @@ def write_batch(lines: list[Line], sealed: list[Sealed | None], *, bulk: bool, n
         if added:
             settle(added=added, now=now)
     return outcomes
+
+
+def take_import_locks(*, bulk: bool) -> None:
+    """Waits for the import's lock, and before it for the bulk lock; they last until the commit."""
+    with connection.cursor() as cursor:
+        for lock in (locks.BULK_IMPORT, locks.IMPORT) if bulk else (locks.IMPORT,):
+            cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [locks.NAMESPACE, lock])
