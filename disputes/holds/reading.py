@@ -15,7 +15,7 @@ from django.conf import settings
 from django.db import connection
 
 from config.values.ids import floor_of
-from disputes.check.facts import Arrangement, Period, Position
+from disputes.check.facts import Position
 from disputes.holds.permits import CLOCKS_DIFFER, COUNTS_FOR
 from disputes.holds.walking import CustomerFact, GateFacts, GateItem, HoldFact, LivePermit, PhoneFact, RuleFact, Taken
 from disputes.lanes.locking import check_outermost, lane_of_customer, lane_of_loan, lane_of_phone
@@ -23,6 +23,7 @@ from disputes.policy.caps import Contact
 from disputes.policy.contact_hours import read_preferences
 from disputes.policy.freshness import feeds_behind
 from disputes.policy.packs import Pack
+from disputes.records.building import arrangements, periods
 from disputes.records.models import CustomerPhone, Loan
 
 
@@ -202,17 +203,8 @@ def _position(row: Mapping[str, Any]) -> Position:
         tolerance=Decimal(row["tolerance"]),
         settled_on=_day(row["settled_on"]),
         written_off_on=_day(row["written_off_on"]),
-        pauses=tuple(
-            Period(first=date.fromisoformat(one["from"]), until=_day(one.get("until"))) for one in row["pauses"]
-        ),
-        arrangements=tuple(
-            Arrangement(
-                first=date.fromisoformat(one["from"]),
-                until=_day(one.get("until")),
-                kept_until=_day(one.get("kept_until")),
-            )
-            for one in row["arrangements"]
-        ),
+        pauses=periods(row["pauses"]),
+        arrangements=arrangements(row["arrangements"]),
         lines=tuple(
             (date.fromisoformat(due_on), Decimal(amount)) for due_on, amount in zip(row["due_on"], row["amount"])
         ),

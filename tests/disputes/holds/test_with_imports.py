@@ -27,6 +27,10 @@ def instant(**ago: float) -> str:
     return (datetime.now(tz=UTC) - timedelta(**ago)).isoformat()
 
 
+def day(ahead: int) -> str:
+    return (datetime.now(tz=UTC) + timedelta(days=ahead)).date().isoformat()
+
+
 def customer(n: int, *phones: int) -> dict[str, Any]:
     numbers = [{"number": scene.number(phone), "role": "own"} for phone in phones or (n,)]
     return {"type": "customer", "external_id": f"C{n}", "phones": numbers}
@@ -47,7 +51,7 @@ def lender() -> None:
                     "external_id": f"I{n}",
                     "loan": f"L{n}1",
                     "number": 1,
-                    "due_on": "2026-01-01",
+                    "due_on": day(-20),
                     "amount": "100.00",
                 }
                 for n in (1, 2)
@@ -81,6 +85,45 @@ def test_the_account_that_was_imported_is_the_one_that_decides() -> None:
     assert scene.reasons(scene.item(1), scene.item(2)) == [("not_overdue",), ()]
     load_records([{"type": "reversal", "external_id": "V1", "repayment": "P1", "reversed_at": instant(hours=1)}])
     assert scene.reasons(scene.item(1)) == [()]
+
+
+@pytest.mark.parametrize(
+    ("terms", "reasons"),
+    [
+        ({"grace_days": 40}, ("within_grace",)),
+        ({"pauses": [{"from": day(-15)}]}, ("arrangement",)),
+        ({"pauses": [{"from": day(-15), "until": day(-10)}]}, ()),
+        ({"arrangements": [{"from": day(-15)}]}, ("arrangement",)),
+        ({"arrangements": [{"from": day(-15), "kept_until": day(-5)}]}, ()),
+        ({"settled_on": day(-2)}, ("not_overdue",)),
+        ({"tolerance": "100.00"}, ("not_overdue",)),
+    ],
+)
+def test_and_its_terms(terms: dict[str, Any], reasons: tuple[str, ...]) -> None:
+    lender()
+    load_records([loan(1, 1, **terms) | {"version": 2}])
+    assert scene.reasons(scene.item(1)) == [reasons]
+
+
+def test_and_the_persons_own_wishes() -> None:
+    lender()
+    always = {
+        "blocked": [{"days": ["mon", "tue", "wed", "thu", "fri", "sat", "sun"], "from": "00:00", "until": "24:00"}]
+    }
+    never = {"blocked": []}
+    for version, wishes, reasons in ((2, always, ("outside_hours",)), (3, never, ())):
+        fields = {"version": version, "contact_preferences": wishes, "time_zones": ["Asia/Shanghai", "Asia/Urumqi"]}
+        load_records([customer(1) | fields])
+        assert scene.reasons(scene.item(1)) == [reasons]
+
+
+def test_and_the_sending_rule() -> None:
+    lender()
+    rule = {"type": "sending_rule", "external_id": "R", "aim": "overdue", "min_dpd": 9999}
+    load_records([rule])
+    assert scene.reasons(scene.item(1, sending_rule="R"), scene.item(1, sending_rule="Q")) == [("not_overdue",), ()]
+    load_records([rule | {"version": 2, "min_dpd": 1}])
+    assert scene.reasons(scene.item(1, sending_rule="R")) == [()]
 
 
 def test_a_message_brings_its_permit_back_and_is_one_contact(any_hour: Callable[..., None]) -> None:
