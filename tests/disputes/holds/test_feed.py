@@ -80,10 +80,12 @@ def test_control_without_the_lock_some_are_missed() -> None:
         def cursor(self) -> Any:
             return _SkipsTheLock(connection.cursor())
 
-    with patch.object(feed, "connection", Unlocked()):
-        committed, seen = write_while_somebody_reads(writers=6, each=40)
-    assert len(committed) == 240
-    assert committed - seen
+    for _ in range(5):
+        with patch.object(feed, "connection", Unlocked()):
+            committed, seen = write_while_somebody_reads(writers=6, each=40)
+        if committed - seen:
+            return
+    pytest.fail("nothing was missed: the race proves nothing")
 
 
 class _SkipsTheLock:
