@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.db import connections
 from django.test import TransactionTestCase
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.stack import Stack, running_stack
 
@@ -41,7 +42,7 @@ def _empty_tables(self: TransactionTestCase) -> None:
 
 @pytest.fixture(autouse=True, scope="session")
 def _keep_what_a_migration_filled() -> None:
-    TransactionTestCase._fixture_teardown = _empty_tables  # type: ignore[method-assign]
+    TransactionTestCase._fixture_teardown = _empty_tables  # type: ignore[attr-defined]
 
 
 @pytest.fixture(scope="session")
@@ -56,8 +57,21 @@ def stack(running: Stack) -> Stack:
     return running
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if "stack" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.stack)
-            item.add_marker(pytest.mark.xdist_group("stack"))
+_WITH_STACK = ("tests/journeys/", "tests/config/test_health.py", "tests/config/test_running.py")
+"""Where tests of the running service stand. One process of a parallel run has them all, one after the other."""
+
+
+class OneProcessHasTheStack(LoadScopeScheduling):  # type: ignore[misc]
+    """Every test is given out by itself, but those of the running service together."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "stack" if nodeid.startswith(_WITH_STACK) else nodeid
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    return OneProcessHasTheStack(config, log)
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    if "stack" in getattr(item, "fixturenames", ()) and not item.nodeid.startswith(_WITH_STACK):
+        raise pytest.UsageError(f"{item.nodeid} needs the running service, so it belongs in one of {_WITH_STACK}")
