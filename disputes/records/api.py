@@ -105,9 +105,8 @@ class ImportView(ServiceView):
         plain: HttpRequest = request._request
         dry_run = _read_flag(request, "dry_run")
         _check_content(request)
-        length = plain.META.get("CONTENT_LENGTH") or ""
-        bulk = not length.isdigit() or int(length) >= BULK_FROM
-        answer = Answer(take_place() if bulk else None)
+        length = _length(plain)
+        answer = Answer(take_place() if length is None or length >= BULK_FROM else None)
         try:
             lines = lines_of(_chunks(plain, length=length))
             for result in import_lines(lines=lines, dry_run=dry_run, now=timezone.now()):
@@ -135,9 +134,17 @@ def _check_content(request: Request) -> None:
         raise UnsupportedMediaType(encoding, "This call reads no compressed body.")
 
 
-def _chunks(request: HttpRequest, *, length: str) -> Iterator[bytes]:
+def _length(request: HttpRequest) -> int | None:
+    """The body's length in bytes; None where it comes in chunks, and the server marks its end."""
+    length = request.META.get("CONTENT_LENGTH") or ""
+    if length.isdigit():
+        return int(length)
+    return None if request.META.get("wsgi.input_terminated") else 0
+
+
+def _chunks(request: HttpRequest, *, length: int | None) -> Iterator[bytes]:
     """The body as it comes. One of unknown length is read from the server itself: Django takes it for empty."""
-    source = request if length else request.META["wsgi.input"]
+    source = request.META["wsgi.input"] if length is None else request
     while chunk := source.read(CHUNK):
         yield chunk
 

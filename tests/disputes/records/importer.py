@@ -32,7 +32,7 @@ def customer(external_id: str = "C1", **more: Any) -> dict[str, Any]:
     return {"type": "customer", "external_id": external_id, **more}
 
 
-def loan(external_id: str = "L1", **more: Any) -> dict[str, Any]:
+def loan(external_id: Any = "L1", **more: Any) -> dict[str, Any]:
     return {"type": "loan", "external_id": external_id, "customer": "C1", "currency": "CNY"} | more
 
 

@@ -88,7 +88,7 @@ FIELDS: dict[str, dict[str, Any]] = {
 def lines(draw: st.DrawFn) -> dict[str, Any]:
     """One dated line: few ids, few instants and few amounts, so that versions, ties and moves are common."""
     type_ = draw(st.sampled_from([*IDS, "instalment", "repayment", "repayment", "void"]))
-    line = {"type": type_, "external_id": draw(st.sampled_from(IDS[type_])), "posted_at": draw(AT)}
+    line: dict[str, Any] = {"type": type_, "external_id": draw(st.sampled_from(IDS[type_])), "posted_at": draw(AT)}
     if draw(st.booleans()):
         line["version"] = draw(st.sampled_from([1, 2]))
     if type_ in ("loan", "instalment", "customer", "sending_rule") and draw(st.integers(0, 3)) == 0:
@@ -109,7 +109,8 @@ def stored() -> dict[str, Any]:
     """All that is stored, but when it was received and ids that are made anew."""
     state: dict[str, Any] = {}
     apart = {"id", "received_at", "version_id", "revision", "first_mentioned_at", "first_received_at"}
-    for model in (*VERSIONS.values(), Voided, Moved, Customer, CustomerPhone, Loan, SendingRule, Message):
+    models: list[Any] = [*VERSIONS.values(), Voided, Moved, Customer, CustomerPhone, Loan, SendingRule, Message]
+    for model in models:
         names = [one.attname for one in model._meta.concrete_fields if one.attname not in apart]
         rows = model._default_manager.values_list(*names)
         state[model.__name__] = sorted(repr(row) for row in rows)
@@ -128,7 +129,7 @@ def accounts() -> list[Any]:
 
 def version_of(line: Line, zones: dict[str, str]) -> facts.Version | None:
     """A line as the check's value, without any database."""
-    head = {
+    head: dict[str, Any] = {
         "external_id": line.external_id,
         "version": line.version,
         "posted_at": line.posted_at,

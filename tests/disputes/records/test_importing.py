@@ -6,6 +6,7 @@ import json
 import tracemalloc
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -88,7 +89,7 @@ def test_lines_may_come_before_what_they_point_to() -> None:
     load(importer.repayment(posted_at=MARCH))
     load(importer.loan())
     row = Loan.objects.get(pk="L1")
-    assert (row.customer, row.due_on[0].isoformat(), row.paid) == ("C1", "2026-03-01", 0)
+    assert (row.customer, row.due_on[0].isoformat(), row.paid) == ("C1", "2026-03-01", Decimal(0))
     account = account_at(history=queries.account_history(loan="L1"), at=NOW)
     assert [one.reversed_at is not None for one in account.repayments] == [True]
 
@@ -300,3 +301,26 @@ def test_a_feed_is_as_far_as_its_furthest_watermark_and_a_check_keeps_the_one_th
     assert reached(datetime(2026, 4, 1, tzinfo=UTC)) == {"repayments": "03-09", "messages": "01-01"}
     load(importer.void("watermark", "W3"))
     assert reached(None)["repayments"] == "02-09"
+
+
+def test_the_services_own_role_can_import_and_cannot_change_a_version() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = 'recourse_service'")
+        if cursor.fetchone() is None:
+            pytest.skip("this database has no role of the service's own")
+        cursor.execute("SET LOCAL ROLE recourse_service")
+    lines = [
+        importer.customer(phones=[{"number": "+8613812340001"}]),
+        importer.loan(),
+        importer.instalment(),
+        importer.repayment(),
+        importer.reversal(),
+        importer.rule(),
+        importer.message(),
+        importer.watermark(),
+        importer.void("reversal", "R1"),
+    ]
+    assert set(load(*lines)) == {"created"}
+    assert load(importer.loan(customer="C2"), importer.repayment(loan="L2")) == ["updated", "updated"]
+    with pytest.raises(DatabaseError, match="permission denied"), transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("UPDATE disputes_loanversion SET version = 7")
