@@ -1,7 +1,7 @@
 """The whole service as it runs for real: web server, worker and beat as processes, on a database of their own.
 
-The fixture `stack` starts it once a run. Whoever asks for it is put into the xdist group `stack`, so that one process
-of the run has it.
+The fixture `stack` starts it once a run; the tests that ask for it stand together (tests/conftest.py), so that one
+process of a parallel run has it.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ class Stack:
         self.base_url = f"http://localhost:{self.port}"
         self.name = f"stack_{os.getpid()}"
         self.owner_url = _with_database(os.environ["DATABASE_URL"], self.name)
-        self.valkey = Valkey(data=directory / "valkey-stack", socket=directory / "valkey-stack.sock")
+        self.valkey = Valkey(data=directory / f"valkey-{os.getpid()}", socket=directory / f"valkey-{os.getpid()}.sock")
+        self.beat_pid = directory / f"beat-{os.getpid()}.pid"
         self.own_broker = "RECOURSE_TEST_VALKEY" in os.environ
         self.children: dict[str, running.Child] = {}
         self.log: list[tuple[str, str]] = []
@@ -113,8 +114,9 @@ class Stack:
 
     def _start(self, name: str) -> None:
         values = {"HOST": "127.0.0.1", "PORT": self.port, "WEB_WORKERS": 2, "TASK_WORKERS": 1}
-        command = running.commands(values=values, beat_pid=self.directory / "beat.pid")[name]
-        (self.directory / "beat.pid").unlink(missing_ok=True)
+        command = running.commands(values=values, beat_pid=self.beat_pid)[name]
+        if name == "beat":
+            self.beat_pid.unlink(missing_ok=True)
         environ = {**self.environ(), "RECOURSE_HOME": os.environ["RECOURSE_HOME"]}
         self.children[name] = running.Child(
             name=name, command=command, environ=environ, say=lambda who, line: self.log.append((who, line))

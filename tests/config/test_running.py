@@ -18,8 +18,6 @@ import pytest
 from config import environment
 from tests.stack import free_port
 
-pytestmark = pytest.mark.xdist_group("stack")
-
 _NOT_OURS = {
     "DATABASE_URL",
     "MIGRATE_DATABASE_URL",
