@@ -185,4 +185,5 @@ class TestADisputeAgainstARunningCampaign:
         assert len(rows) > 20
         assert [permit for permit, after, _ in rows if after] == []
         out = {permit["id"] for permit in opened["permits_out"]}
-        assert {permit for permit, _, alive in rows if alive} == out
+        # One that was being handed back in that very moment may be listed too: whoever has it is told once too often.
+        assert {permit for permit, _, alive in rows if alive} <= out <= {permit for permit, _, _ in rows}
