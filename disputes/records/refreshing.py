@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db import connection
+from django.db import connection, models
+from psycopg.types.json import Jsonb
 
 from config.values.ids import new_id
 from disputes.records.models import Customer, Loan, Message, MessageFields, SendingRule
+from disputes.records.writing import copy_rows
 
 _HIGHEST = "ORDER BY external_id, version DESC, posted_at DESC, content DESC"
 
@@ -29,9 +31,21 @@ def mention(*, model: type[Customer | Loan | SendingRule], ids: Iterable[str], n
     """Makes the rows that are missing, so that whatever points to them finds them. Needs the import's lock, under which
     nobody else makes any."""
     wanted = sorted(set(ids))
-    there = set(model.objects.filter(external_id__in=wanted).values_list("external_id", flat=True))
-    rows: list[Any] = [model(external_id=one, first_mentioned_at=now) for one in wanted if one not in there]
-    model.objects.bulk_create(rows)
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT external_id FROM {model._meta.db_table} WHERE external_id = ANY(%s)", [wanted])
+        there = {external_id for (external_id,) in cursor.fetchall()}
+    blank = model(first_mentioned_at=now)
+    rest = [one for one in model._meta.concrete_fields if not one.primary_key and not one.null]
+    values = [_copied(one, getattr(blank, one.attname)) for one in rest]
+    copy_rows(
+        model=model,
+        columns=["external_id", *(str(one.column) for one in rest)],
+        rows=([one, *values] for one in wanted if one not in there),
+    )
+
+
+def _copied(one: models.Field[Any, Any], value: Any) -> Any:
+    return Jsonb(value) if isinstance(one, models.JSONField) else value
 
 
 Phone = tuple[str, bytes]

@@ -39,12 +39,14 @@ def naps(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def sides(turn: int) -> list[list[dict[str, Any]]]:
-    """What two systems send at once of the same accounts: payments here, their reversals and voids there. Neither names
-    what the other does: a reversal and a void name a payment alone, never its loan."""
+    """What two systems send at once of a turn's own accounts: payments here, their reversals and voids there.
+
+    Neither names what the other does: a reversal and a void name a payment alone, never its loan.
+    """
     payments: list[dict[str, Any]] = []
     undoings: list[dict[str, Any]] = []
     for n in range(LOANS):
-        name, loan = f"{turn}-{n}", f"L{n}"
+        name, loan = f"{turn}-{n}", f"L{turn}-{n}"
         payments += [importer.repayment(f"P{name}", loan=loan), importer.repayment(f"Q{name}", loan=loan)]
         undoings.append(importer.reversal(f"R{name}", repayment=f"P{name}"))
         undoings.append(importer.void("repayment", f"Q{name}", f"V{name}"))
@@ -61,7 +63,7 @@ def race(turns: Iterable[int]) -> tuple[int, int]:
 
         outcomes = at_once([act(lines) for lines in sides(turn)])
         failed += sum(isinstance(one, Exception) or "error" in one for one in outcomes)
-    histories = queries.histories(loans=[f"L{n}" for n in range(LOANS)])
+    histories = queries.histories(loans=Loan.objects.values_list("pk", flat=True))
     wrong = sum(
         queries.position(loan=loan) != position_of(history=history, at=NOW) for loan, history in histories.items()
     )
