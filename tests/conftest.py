@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.db import connections
 from django.test import TransactionTestCase
-from xdist.scheduler import LoadScopeScheduling
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 from tests.stack import Stack, running_stack
 

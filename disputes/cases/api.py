@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, ClassVar
 
+from django import forms
 from django.urls import path
 from django.utils import timezone
 from django_filters import rest_framework as filters
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers, status
 from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.request import Request
@@ -79,7 +81,7 @@ class NewDisputeSerializer(StrictSerializer):
     message = MessageSelectorSerializer()
     ground = serializers.ChoiceField(choices=Ground.choices)
     statement = PlainTextField(required=False, max_length=5000, allow_blank=True, allow_null=True, default=None)
-    claimed_payments = ClaimedPaymentSerializer(many=True, required=False, max_length=20)
+    claimed_payments = serializers.ListField(child=ClaimedPaymentSerializer(), required=False, max_length=20)
     language = serializers.ChoiceField(choices=Language.choices, required=False)
     channel = serializers.ChoiceField(choices=Channel.choices, required=False)
     customer = ExternalId(required=False, max_length=120)
@@ -193,12 +195,28 @@ class CommentSerializer(StrictSerializer):
         return comment.author_type
 
 
+class InstantField(forms.Field):
+    """A query's instant, read as a body's is."""
+
+    def to_python(self, value: Any) -> datetime | None:
+        if value in self.empty_values:
+            return None
+        try:
+            return AwareDateTimeField().to_internal_value(value)
+        except ValidationError as error:
+            raise forms.ValidationError([str(told) for told in error.detail]) from None
+
+
+class InstantFilter(filters.Filter):
+    field_class = InstantField
+
+
 class DisputeFilter(filters.FilterSet):
     status = filters.ChoiceFilter(choices=Status.choices)
     outcome = filters.ChoiceFilter(choices=Outcome.choices)
     ground = filters.ChoiceFilter(choices=Ground.choices)
     cause = filters.CharFilter(field_name="last_check__cause", max_length=30)
-    opened_after = filters.IsoDateTimeFilter(field_name="opened_at", lookup_expr="gt")
+    opened_after = InstantFilter(field_name="opened_at", lookup_expr="gt")
     loan = filters.CharFilter(field_name="loan", max_length=120)
 
     class Meta:
@@ -217,6 +235,17 @@ def found(*, caller: Caller, key: str) -> Dispute:
         raise NotFound() from None
 
 
+FILTERS = [
+    OpenApiParameter("status", enum=Status.values),
+    OpenApiParameter("outcome", enum=Outcome.values),
+    OpenApiParameter("ground", enum=Ground.values),
+    OpenApiParameter("cause", description="Of the newest check."),
+    OpenApiParameter("opened_after", OpenApiTypes.DATETIME),
+    OpenApiParameter("loan", description="The lender's id of the loan."),
+]
+"""`DisputeFilter`, as the schema shows it."""
+
+
 class DisputeView(ServiceView):
     """What the views of one dispute share."""
 
@@ -230,7 +259,7 @@ class DisputeView(ServiceView):
 class Disputes(DisputeView):
     required_scopes: ClassVar[dict[str, str | None]] = {"GET": "disputes:read", "POST": "disputes:write"}
 
-    @extend_schema(operation_id="list_disputes", responses=DisputeSerializer(many=True), filters=True)
+    @extend_schema(operation_id="list_disputes", responses=DisputeSerializer(many=True), parameters=FILTERS)
     def get(self, request: Request) -> Response:
         """Disputes, newest first: a customer's own, or all for the lender's systems."""
         chosen = DisputeFilter(request.query_params, queries.disputes_for(caller_of(request)))

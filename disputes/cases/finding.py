@@ -106,6 +106,6 @@ def _candidates(selector: Selector) -> list[Message]:
         phone_digest=phone_digest(selector.phone),
         sent_at__gte=selector.received_at - RECEIVED_WITHIN,
         sent_at__lte=selector.received_at + RECEIVED_WITHIN,
-    )[:200]
+    ).order_by("-sent_at", "external_id")[:200]
     received_at = selector.received_at
-    return sorted(near, key=lambda message: (abs(message.sent_at - received_at), message.external_id))
+    return sorted(near, key=lambda message: (abs((message.sent_at or received_at) - received_at), message.external_id))

@@ -37,7 +37,8 @@ def find_dispute(*, caller: Caller, key: str) -> Dispute:
 
 def holds_by_dispute(ids: list[uuid.UUID]) -> dict[uuid.UUID, Hold]:
     """The newest hold of each dispute, in one query."""
-    return {hold.dispute: hold for hold in Hold.objects.filter(dispute__in=ids).order_by("placed_at", "id")}
+    rows = Hold.objects.filter(dispute__in=ids).order_by("placed_at", "id")
+    return {hold.dispute: hold for hold in rows if hold.dispute is not None}
 
 
 def events_of(dispute: Dispute) -> QuerySet[Event]:

@@ -69,7 +69,7 @@ def render_check(*, dispute: Dispute, check: Check | None, caller: Caller) -> di
     """
     if check is None:
         return None
-    whole = {
+    whole: dict[str, Any] = {
         "verdict": check.verdict,
         "cause": check.cause,
         "detail": check.detail,

@@ -21,7 +21,6 @@ from disputes.check.facts import (
 
 DATA = Path(__file__).parent / "data"
 Case = dict[str, Any]
-PARTS = ("principal", "interest", "fees", "penalties")
 
 
 @cache
@@ -75,7 +74,10 @@ def history_of(case: Case) -> History:
                 due_on=date.fromisoformat(row["due_on"]),
                 amount=Decimal(row["amount"]),
                 posted_at=ALWAYS,
-                **{part: Decimal(row[part]) for part in PARTS},
+                principal=Decimal(row["principal"]),
+                interest=Decimal(row["interest"]),
+                fees=Decimal(row["fees"]),
+                penalties=Decimal(row["penalties"]),
             )
             for row in case["instalments"]
         ),

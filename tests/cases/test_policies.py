@@ -165,6 +165,7 @@ def test_zones_clock_changes_and_wishes_of_other_countries(case: dict[str, Any],
 
 def _foreign_pack(name: str, folder: Any) -> Pack:
     hours = FOREIGN_HOURS[name]
+    assert hours is not None
     if hours == "house":
         return PACKS.version("house", "1")
     stated = '"any"' if hours == "any" else json.dumps([hours.split("-")])

@@ -41,7 +41,9 @@ def test_journal_and_versions_are_append_only() -> None:
     tables = append_only_tables()
     assert "disputes_event" in tables
     for table in tables:
-        column = connection.introspection.get_primary_key_columns(connection.cursor(), table)[0]
+        columns = connection.introspection.get_primary_key_columns(connection.cursor(), table)
+        assert columns
+        column = columns[0]
         for statement in (
             f"UPDATE {table} SET {column} = {column}",
             f"DELETE FROM {table}",

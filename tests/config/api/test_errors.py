@@ -116,7 +116,11 @@ def test_a_body_that_is_too_large_is_413_without_a_key_too(desk: Api, settings: 
 
 
 def send_in_chunks(api: Api, address: str, body: bytes, content_type: str = "application/json") -> Any:
-    environment = {"CONTENT_LENGTH": "", "HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input": BytesIO(body)}
+    environment: dict[str, Any] = {
+        "CONTENT_LENGTH": "",
+        "HTTP_TRANSFER_ENCODING": "chunked",
+        "wsgi.input": BytesIO(body),
+    }
     headers = api.headers | {"Idempotency-Key": "k"}
     return api.http.generic("POST", address, body, content_type=content_type, headers=headers, **environment)
 

@@ -282,7 +282,18 @@ class TestTheList:
         assert [row["id"] for row in page["results"]] == [second["id"]]
         assert [row["id"] for row in api.get(page["next"]).json()["results"]] == [first["id"]]
 
-    @pytest.mark.parametrize("query", ["status=odd", "ground=x", "opened_after=yesterday", "limit=0", "cursor=zz"])
+    @pytest.mark.parametrize(
+        "query",
+        [
+            "status=odd",
+            "ground=x",
+            "opened_after=yesterday",
+            "opened_after=2026-02-03T10:00:00",
+            "opened_after=0251-06-21T01:46:06-23:58",
+            "limit=0",
+            "cursor=zz",
+        ],
+    )
     def test_refuses_a_bad_query_by_name(self, query):
         answer = customer("C1").get(f"{DISPUTES}?{query}")
         assert answer.status_code == 400

@@ -141,7 +141,7 @@ def _record(kind: str, words: list[str], options: dict[str, str], zone: ZoneInfo
                 **stamps,
             )
         case "due":
-            parts = {
+            parts: dict[str, Any] = {
                 part: Decimal(options[part])
                 for part in ("principal", "interest", "fees", "penalties")
                 if part in options

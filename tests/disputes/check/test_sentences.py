@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from disputes.check.finding import Finding
 from disputes.check.judging import judge
 from disputes.check.sentences import LANGUAGES, SENTENCES, sentence_of
 from tests.disputes.check.book import claim, read_book
 from tests.disputes.check.test_judging import CLAIMED, HOUSE, STORIES
 
 
-def told() -> list[dict]:
+def told() -> list[dict[str, Any]]:
     """Every finding of every story, as it is stored."""
-    found = []
+    found: list[Finding] = []
     for table, _ in STORIES.values():
         book = read_book(table, watermarks=False)
         found += judge(history=book.history, message=book.message, claim=claim("not_overdue"), pack=HOUSE).findings

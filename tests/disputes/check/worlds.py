@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 from hypothesis import strategies as st
 
@@ -132,7 +133,7 @@ moments = st.tuples(instants, st.one_of(st.none(), instants))
 
 def shuffled(history: History, random) -> History:
     """The same facts in another order."""
-    changes = {}
+    changes: dict[str, Any] = {}
     for kind in ("loans", "instalments", "repayments", "reversals", "voids", "watermarks", "sending_rules"):
         rows = list(getattr(history, kind))
         random.shuffle(rows)
@@ -143,6 +144,7 @@ def shuffled(history: History, random) -> History:
 def posted_by(history: History, instant: datetime) -> History:
     """What had been posted by then, and nothing else."""
     kinds = ("loans", "instalments", "repayments", "reversals", "voids")
-    return replace(
-        history, **{kind: tuple(row for row in getattr(history, kind) if row.posted_at <= instant) for kind in kinds}
-    )
+    kept: dict[str, Any] = {
+        kind: tuple(row for row in getattr(history, kind) if row.posted_at <= instant) for kind in kinds
+    }
+    return replace(history, **kept)

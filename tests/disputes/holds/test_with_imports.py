@@ -110,7 +110,7 @@ def test_and_the_persons_own_wishes() -> None:
     always = {
         "blocked": [{"days": ["mon", "tue", "wed", "thu", "fri", "sat", "sun"], "from": "00:00", "until": "24:00"}]
     }
-    never = {"blocked": []}
+    never: dict[str, list[Any]] = {"blocked": []}
     for version, wishes, reasons in ((2, always, ("outside_hours",)), (3, never, ())):
         fields = {"version": version, "contact_preferences": wishes, "time_zones": ["Asia/Shanghai", "Asia/Urumqi"]}
         load_records([customer(1) | fields])
