@@ -74,7 +74,6 @@ INSTALLED_APPS = [
     "django_celery_beat",
     "django_prometheus",
     "django_structlog",
-    "pgtrigger",
     "config.api",
     "disputes",
 ]
