@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
 from typing import Any, ClassVar
 
-from django import forms
 from django.urls import path
 from django.utils import timezone
-from django_filters import rest_framework as filters
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status
 from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.request import Request
@@ -19,11 +15,6 @@ from rest_framework.response import Response
 from config.api.callers import Caller, caller_of
 from config.api.errors import Conflict
 from config.api.fields import (
-    AwareDateTimeField,
-    Day,
-    ExternalId,
-    MoneyField,
-    PhoneField,
     PlainTextField,
     StrictSerializer,
 )
@@ -31,6 +22,7 @@ from config.api.idempotency import idempotent
 from config.api.pagination import CursorPages
 from config.api.views import ServiceView
 from disputes.cases import lifecycle, queries
+from disputes.cases.asking import FILTERS, ClaimedPaymentSerializer, DisputeFilter, NewDisputeSerializer
 from disputes.cases.finding import MessageNotFound, Selector
 from disputes.cases.models import Channel, Comment, Dispute, Ground, Language, Outcome, Status
 from disputes.cases.opening import AlreadyOpen, NobodyToActFor, Opened, Opening, open_dispute, shown_of
@@ -38,53 +30,6 @@ from disputes.cases.rendering import render_dispute
 from disputes.check.facts import ClaimedPayment
 from disputes.journal.models import Event
 from disputes.journal.recording import Actor
-
-FURTHEST_ZONE = timedelta(hours=14)
-"""How far a local date may be ahead of UTC."""
-
-
-class MessageSelectorSerializer(StrictSerializer):
-    """Names a message by exactly one of: `id`; `external_id`; `short_ref`; `phone` with `received_at`."""
-
-    id = serializers.UUIDField(required=False)
-    external_id = ExternalId(required=False, max_length=120)
-    short_ref = ExternalId(required=False, max_length=40)
-    phone = PhoneField(required=False)
-    received_at = AwareDateTimeField(required=False)
-    text = PlainTextField(required=False, max_length=2000, allow_blank=True)
-
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        named = [name for name in ("id", "external_id", "short_ref", "phone") if attrs.get(name)]
-        if len(named) != 1:
-            raise ValidationError("Name the message by exactly one of id, external_id, short_ref or phone.", "one_of")
-        if named == ["phone"] and "received_at" not in attrs:
-            raise ValidationError({"received_at": ["Say when the message was received."]}, "required")
-        if named != ["phone"] and ("received_at" in attrs or attrs.get("text")):
-            raise ValidationError("received_at and text go with phone alone.", "one_of")
-        return attrs
-
-
-class ClaimedPaymentSerializer(StrictSerializer):
-    """A payment that the customer says they made."""
-
-    amount = MoneyField()
-    paid_on = Day()
-    reference = PlainTextField(required=False, max_length=120, allow_blank=True, default="")
-
-    def validate_paid_on(self, value: date) -> date:
-        if value > (timezone.now() + FURTHEST_ZONE).date():
-            raise ValidationError("This day has not come yet.", "in_the_future")
-        return value
-
-
-class NewDisputeSerializer(StrictSerializer):
-    message = MessageSelectorSerializer()
-    ground = serializers.ChoiceField(choices=Ground.choices)
-    statement = PlainTextField(required=False, max_length=5000, allow_blank=True, allow_null=True, default=None)
-    claimed_payments = serializers.ListField(child=ClaimedPaymentSerializer(), required=False, max_length=20)
-    language = serializers.ChoiceField(choices=Language.choices, required=False)
-    channel = serializers.ChoiceField(choices=Channel.choices, required=False)
-    customer = ExternalId(required=False, max_length=120)
 
 
 class DeadlinesSerializer(serializers.Serializer[Any]):
@@ -195,35 +140,6 @@ class CommentSerializer(StrictSerializer):
         return comment.author_type
 
 
-class InstantField(forms.Field):
-    """A query's instant, read as a body's is."""
-
-    def to_python(self, value: Any) -> datetime | None:
-        if value in self.empty_values:
-            return None
-        try:
-            return AwareDateTimeField().to_internal_value(value)
-        except ValidationError as error:
-            raise forms.ValidationError([str(told) for told in error.detail]) from None
-
-
-class InstantFilter(filters.Filter):
-    field_class = InstantField
-
-
-class DisputeFilter(filters.FilterSet):
-    status = filters.ChoiceFilter(choices=Status.choices)
-    outcome = filters.ChoiceFilter(choices=Outcome.choices)
-    ground = filters.ChoiceFilter(choices=Ground.choices)
-    cause = filters.CharFilter(field_name="last_check__cause", max_length=30)
-    opened_after = InstantFilter(field_name="opened_at", lookup_expr="gt")
-    loan = filters.CharFilter(field_name="loan", max_length=120)
-
-    class Meta:
-        model = Dispute
-        fields: ClassVar[list[str]] = []
-
-
 def actor_of(caller: Caller) -> Actor:
     return Actor(type=caller.kind, id=caller.id)
 
@@ -233,17 +149,6 @@ def found(*, caller: Caller, key: str) -> Dispute:
         return queries.find_dispute(caller=caller, key=key)
     except Dispute.DoesNotExist:
         raise NotFound() from None
-
-
-FILTERS = [
-    OpenApiParameter("status", enum=Status.values),
-    OpenApiParameter("outcome", enum=Outcome.values),
-    OpenApiParameter("ground", enum=Ground.values),
-    OpenApiParameter("cause", description="Of the newest check."),
-    OpenApiParameter("opened_after", OpenApiTypes.DATETIME),
-    OpenApiParameter("loan", description="The lender's id of the loan."),
-]
-"""`DisputeFilter`, as the schema shows it."""
 
 
 class DisputeView(ServiceView):

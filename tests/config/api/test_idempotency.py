@@ -21,6 +21,7 @@ from config.api.idempotency import TRIES, forget_old_keys, run_once
 from config.api.models import IdempotencyKey
 from tests.callers import Api
 from tests.config.api.probe import Probes
+from tests.races import at_once
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.config.api.probe")]
 
@@ -225,24 +226,13 @@ def test_a_deadlock_is_run_again_and_both_are_answered() -> None:
 
 def all_at_once(api: Api, times: int) -> list[Any]:
     """So many equal calls, each on a thread and a connection of its own."""
-    start = threading.Barrier(times)
-    answers: list[Any] = []
 
-    def call() -> None:
+    def call() -> Any:
         mine = Api(None)
         mine.headers = api.headers
-        start.wait()
-        try:
-            answers.append(open_probe(mine, nap="0.05"))
-        finally:
-            connection.close()
+        return open_probe(mine, nap="0.05")
 
-    threads = [threading.Thread(target=call) for _ in range(times)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return answers
+    return at_once([call] * times)
 
 
 @pytest.mark.django_db(transaction=True)

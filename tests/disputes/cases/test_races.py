@@ -11,6 +11,7 @@ from disputes.cases import checking
 from disputes.cases.models import Check, Dispute
 from disputes.holds.models import Hold
 from disputes.journal.models import Event
+from disputes.outbox.models import OutboxTopic
 from disputes.records import queries as records
 from tests.callers import customer, system
 from tests.disputes.cases.test_opening import DISPUTES
@@ -39,7 +40,9 @@ class TestFiftyPostsWithOneKey:
             for answer in answers
             if answer.status_code == 409
         )
+        assert ["Idempotent-Replayed" in answer for answer in made].count(False) == 1
         assert Dispute.objects.count() == Hold.objects.count() == 1
+        assert OutboxTopic.objects.filter(topic="dispute.opened").count() == 1
         assert api.post(DISPUTES, ASKED, Idempotency_Key=key).content == made[0].content
 
 

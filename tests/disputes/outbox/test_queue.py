@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import threading
 from datetime import timedelta
 
 import pytest
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models.functions import Now
 
 from disputes.outbox import queue
 from disputes.outbox.models import OutboxTopic
+from tests.races import at_once
 
 NOTHING: dict = {}
 
@@ -106,20 +106,7 @@ class TestTwoWorkersWithOneTask:
     def run(self, deliver, workers: int = 8) -> list[dict]:
         ear = Ear()
         row = put_one()
-        start = threading.Barrier(workers)
-
-        def worker() -> None:
-            try:
-                start.wait()
-                deliver(row.pk, {"probe": [("ear", ear)]})
-            finally:
-                connection.close()
-
-        threads = [threading.Thread(target=worker) for _ in range(workers)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        at_once([lambda: deliver(row.pk, {"probe": [("ear", ear)]})] * workers)
         return ear.heard
 
     def test_call_the_listener_once(self):
