@@ -1,9 +1,10 @@
 # make run: the whole service on servers of its own. make test: everything that is tested. make lint: everything else.
+# make bench: what is fast, and against what.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test lint format venv dev clean
+.PHONY: run test lint format bench venv dev clean
 
 run: venv
 	@exec $(BIN)/python -m config.running
@@ -23,6 +24,10 @@ lint: dev
 format: dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# Ratios measured side by side, on this machine, in this run.
+bench: dev
+	$(BIN)/python -m benchmarks.gate_connections
 
 # Installed again only when what is asked for has changed.
 venv:

@@ -96,15 +96,16 @@ FEED = migrations.RunSQL(
 
 # Lock and facts in one call. The function is VOLATILE, so that each statement in it has a snapshot of its own, newer
 # than the locks of the first; and its plans live in the server's session, so that a single decision is not planned
-# anew each time (`disputes_gate_facts_one` forces the generic plans, which a chunk gains nothing from). Rows come as
-# (kind, body).
+# anew each time (`disputes_gate_facts_one` forces the generic plans, which a chunk gains nothing from). A plan that was
+# made while the month's permits were few would read all of them for as long as the session lives, so it may only use
+# indexes. Rows come as (kind, body).
 GATE = migrations.RunSQL(
     sql="""
         CREATE FUNCTION disputes_gate_facts(
             lanes int[], loans text[], phones bytea[], rules text[], asker text, requests text[],
             look_back interval, floor uuid
         ) RETURNS TABLE (kind text, body jsonb)
-        LANGUAGE plpgsql VOLATILE AS $$
+        LANGUAGE plpgsql VOLATILE SET enable_seqscan = off AS $$
         #variable_conflict use_column
         DECLARE
             whose text[];
