@@ -167,14 +167,15 @@ class Disputes(DisputeView):
     @extend_schema(operation_id="list_disputes", responses=DisputeSerializer(many=True), parameters=FILTERS)
     def get(self, request: Request) -> Response:
         """Disputes, newest first: a customer's own, or all for the lender's systems."""
-        chosen = DisputeFilter(request.query_params, queries.disputes_for(caller_of(request)))
+        caller = caller_of(request)
+        chosen = DisputeFilter(request.query_params, queries.disputes_for(caller), caller=caller)
         if not chosen.is_valid():
             raise ValidationError(chosen.errors)
         pages = CursorPages()
         page = pages.paginate_queryset(chosen.qs, request, view=self)
         holds = queries.holds_by_dispute([dispute.pk for dispute in page])
         return pages.get_paginated_response(
-            [render_dispute(dispute=row, caller=caller_of(request), hold=holds.get(row.pk)) for row in page]
+            [render_dispute(dispute=row, caller=caller, hold=holds.get(row.pk)) for row in page]
         )
 
     @extend_schema(operation_id="open_dispute", request=NewDisputeSerializer, responses={201: OpenedDisputeSerializer})
@@ -245,7 +246,8 @@ class OneDispute(DisputeView):
         caller = caller_of(request)
         dispute = found(caller=caller, key=key)
         body = self.shown(dispute)
-        if dispute.status == Status.CLOSED and caller.kind != "client" and dispute.outcome_delivered_at is None:
+        read = request.method == "GET" and caller.kind != "client"  # a HEAD brings nobody the outcome
+        if read and dispute.status == Status.CLOSED and dispute.outcome_delivered_at is None:
             lifecycle.note_outcome_seen(dispute_id=dispute.pk, now=timezone.now())
         return Response(body)
 

@@ -6,6 +6,7 @@ from datetime import date, datetime, timedelta
 from typing import Any, ClassVar
 
 from django import forms
+from django.db.models import QuerySet
 from django.utils import timezone
 from django_filters import rest_framework as filters
 from drf_spectacular.types import OpenApiTypes
@@ -13,6 +14,7 @@ from drf_spectacular.utils import OpenApiParameter
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 
+from config.api.callers import Caller
 from config.api.fields import (
     AwareDateTimeField,
     Day,
@@ -22,6 +24,7 @@ from config.api.fields import (
     PlainTextField,
     StrictSerializer,
 )
+from disputes.cases import queries
 from disputes.cases.models import Channel, Dispute, Ground, Language, Outcome, Status
 
 FURTHEST_ZONE = timedelta(hours=14)
@@ -89,16 +92,28 @@ class InstantFilter(filters.Filter):
 
 
 class DisputeFilter(filters.FilterSet):
+    """What a list is narrowed by. What a caller may not see of a dispute, they cannot ask for either."""
+
+    def __init__(self, data: Any, queryset: QuerySet[Dispute], *, caller: Caller) -> None:
+        super().__init__(data, queryset)
+        self.caller = caller
+
     status = filters.ChoiceFilter(choices=Status.choices)
     outcome = filters.ChoiceFilter(choices=Outcome.choices)
     ground = filters.ChoiceFilter(choices=Ground.choices)
-    cause = filters.CharFilter(field_name="last_check__cause", max_length=30)
+    cause = filters.CharFilter(method="by_cause", max_length=30)
     opened_after = InstantFilter(field_name="opened_at", lookup_expr="gt")
-    loan = filters.CharFilter(field_name="loan", max_length=120)
+    loan = filters.CharFilter(method="by_loan", max_length=120)
 
     class Meta:
         model = Dispute
         fields: ClassVar[list[str]] = []
+
+    def by_cause(self, disputes: QuerySet[Dispute], name: str, value: str) -> QuerySet[Dispute]:
+        return disputes.filter(queries.shows_check(self.caller), last_check__cause=value)
+
+    def by_loan(self, disputes: QuerySet[Dispute], name: str, value: str) -> QuerySet[Dispute]:
+        return disputes.filter(queries.speaks_of_debt(self.caller), loan=value)
 
 
 FILTERS = [

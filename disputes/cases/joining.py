@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import uuid
 from datetime import datetime
+from functools import reduce
+from operator import or_
 
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 
+from config.api.idempotency import BeginAgain
 from disputes.cases import lifecycle
 from disputes.cases.finding import Selector, find_message, owns
 from disputes.cases.models import Dispute, Outcome, Status
@@ -34,12 +38,30 @@ def join_message(*, dispute_id: uuid.UUID, now: datetime) -> bool:
     )
     if message is None:
         return False
-    try:
-        in_transaction(lambda: _join(dispute_id=dispute_id, message=message, now=now))
-    except IntegrityError:
-        # The same person already disputes this message on this ground: two descriptions were one message.
-        in_transaction(lambda: _merge(dispute_id=dispute_id, message=message, now=now))
+    in_transaction(lambda: _join_or_merge(dispute_id=dispute_id, message=message, now=now))
     return True
+
+
+def _join_or_merge(*, dispute_id: uuid.UUID, message: Message, now: datetime) -> None:
+    """Needs the outermost transaction; raises BeginAgain where the other dispute was opened or closed meanwhile."""
+    dispute = Dispute.objects.get(pk=dispute_id)
+    if _other(dispute, message) is not None:
+        _merge(dispute_id=dispute_id, message=message, now=now)
+        return
+    try:
+        _join(dispute_id=dispute_id, message=message, now=now)
+    except IntegrityError:
+        raise BeginAgain() from None
+
+
+def _other(dispute: Dispute, message: Message) -> Dispute | None:
+    """The open dispute by the same person about this message and ground: two descriptions were one message."""
+    return (
+        Dispute.objects.filter(person=dispute.person, message_key=str(message.pk), ground=dispute.ground)
+        .exclude(pk=dispute.pk)
+        .exclude(status=Status.CLOSED)
+        .first()
+    )
 
 
 def _join(*, dispute_id: uuid.UUID, message: Message, now: datetime) -> None:
@@ -69,22 +91,20 @@ def _join(*, dispute_id: uuid.UUID, message: Message, now: datetime) -> None:
 
 
 def _merge(*, dispute_id: uuid.UUID, message: Message, now: datetime) -> None:
-    """Closes the later of two disputes that turned out to be one; the other's hold stands on. Needs the outermost
-    transaction."""
+    """Closes the one of two disputes for one message that found it second; the other's hold stands on. Needs the
+    outermost transaction; raises BeginAgain where there is no other any more."""
     for hold in holds_of_dispute(dispute_id):
         release_hold(hold=hold, actor=SERVICE, reason="merged", now=now)
     dispute = lifecycle.lock_dispute(dispute_id)
     if dispute.status == Status.CLOSED:
         transaction.set_rollback(True)
         return
-    other = (
-        Dispute.objects.filter(person=dispute.person, message_key=str(message.pk), ground=dispute.ground)
-        .exclude(pk=dispute.pk)
-        .exclude(status=Status.CLOSED)
-        .first()
-    )
+    other = _other(dispute, message)
+    if other is None:
+        # It was closed meanwhile, and its hold with it: this one is no longer a second.
+        raise BeginAgain()
     lifecycle.close(dispute=dispute, outcome=Outcome.MERGED, actor=SERVICE, now=now, by_person=False)
-    data = {"into": str(other.pk) if other else None}
+    data = {"into": str(other.pk)}
     lifecycle.note(dispute=dispute, kind="dispute.merged", actor=SERVICE, at=now, data=data)
     number_changes()
 
@@ -99,13 +119,13 @@ def seek_messages(*, message_id: uuid.UUID, now: datetime) -> int:
         keys.append(f"short_ref:{message.short_ref}")
     if message.phone_digest:
         keys.append(f"phone:{message.phone_digest.hex()}")
-    waiting = Dispute.objects.filter(message__isnull=True).exclude(status=Status.CLOSED)
-    tried = 0
-    for key in keys:
-        for dispute_id in waiting.filter(watching__contains=[key]).values_list("pk", flat=True):
-            join_message(dispute_id=dispute_id, now=now)
-            tried += 1
-    return tried
+    waits = reduce(or_, (Q(watching__contains=[key]) for key in keys))
+    waiting = Dispute.objects.filter(waits, message__isnull=True).exclude(status=Status.CLOSED)
+    # The oldest first: where two turn out to be one, the first complaint and its deadlines stand.
+    ids = list(waiting.order_by("pk").values_list("pk", flat=True))
+    for dispute_id in ids:
+        join_message(dispute_id=dispute_id, now=now)
+    return len(ids)
 
 
 def seek_unfound(*, now: datetime, at_once: int = 500) -> int:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import uuid
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from config.api.callers import Caller
 from config.values.ids import read_reference
-from disputes.cases.models import Comment, Dispute
+from disputes.cases.models import Comment, Dispute, Status
 from disputes.holds.models import Hold
 from disputes.journal.models import Event
+
+SILENT_GROUNDS = ("not_my_debt", "identity_theft")
+"""Somebody who says that the debt is not theirs learns nothing of it."""
 
 
 def disputes_for(caller: Caller) -> QuerySet[Dispute]:
@@ -21,6 +24,25 @@ def disputes_for(caller: Caller) -> QuerySet[Dispute]:
     if caller.kind == "customer":
         return disputes.filter(customer=caller.customer)
     return disputes.filter(opened_by_type="phone", phone_digest=caller.phone_digest)
+
+
+def speaks_of_debt(caller: Caller) -> Q:
+    """Whether a dispute may speak of the debt to the caller, as a condition of its row: to a system always, to a
+    customer where the loan is their own and they do not say that the debt is not theirs, to a phone never."""
+    if caller.kind == "client":
+        return Q()
+    if caller.kind != "customer":
+        return Q(pk__in=[])
+    return Q(owns_loan=True) & ~Q(ground__in=SILENT_GROUNDS)
+
+
+def shows_check(caller: Caller) -> Q:
+    """Whether the newest check is shown to the caller, as a condition of the dispute's row: to a customer where it is
+    in their favour, or after a person has decided."""
+    if caller.kind == "client":
+        return Q()
+    decided = Q(status=Status.CLOSED, closed_by_person=True)
+    return speaks_of_debt(caller) & (decided | Q(last_check__verdict="customer_right"))
 
 
 def find_dispute(*, caller: Caller, key: str) -> Dispute:

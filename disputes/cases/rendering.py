@@ -8,6 +8,7 @@ from typing import Any
 from config.api.callers import Caller
 from config.values.phone import mask_phone
 from disputes.cases.models import Check, Dispute, Status
+from disputes.cases.queries import SILENT_GROUNDS
 from disputes.cases.reading import read_payments, render_payment
 from disputes.check.sentences import sentence_of
 from disputes.holds.models import Hold
@@ -56,7 +57,7 @@ def reveals_debt(*, dispute: Dispute, caller: Caller) -> bool:
     """
     if caller.kind == "client":
         return True
-    if caller.kind != "customer" or dispute.ground in ("not_my_debt", "identity_theft"):
+    if caller.kind != "customer" or dispute.ground in SILENT_GROUNDS:
         return False
     return dispute.owns_loan
 

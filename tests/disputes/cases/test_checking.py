@@ -59,6 +59,9 @@ class TestWhereTheCustomerIsRight:
         shown(body, system("disputes:read"))
         work()
         assert Hold.objects.get().released_at is None
+        customer("C1").request("HEAD", f"/api/v1/disputes/{body['id']}")
+        work()
+        assert Hold.objects.get().released_at is None, "a HEAD tells nobody the outcome"
         shown(body)
         work()
         assert Hold.objects.get().release_reason == "outcome_delivered"
@@ -180,6 +183,14 @@ class TestAMessageThatArrivesLater:
         work()
         outcomes = {shown(body)["outcome"] for body in (first, second)}
         assert outcomes == {None, "merged"}
+
+    def test_of_two_descriptions_keeps_the_first_complaint(self):
+        first = self.opened({"short_ref": "S-M1"})
+        second = self.opened({"external_id": "M1"})
+        send_records(*in_arrears())
+        work()
+        assert [shown(body)["outcome"] for body in (first, second)] == [None, "merged"]
+        assert Hold.objects.get(dispute=first["id"]).released_at is None
 
 
 class TestTheStoredCheck:

@@ -12,7 +12,8 @@ from disputes.holds.scopes import stops_messages
 from disputes.journal.models import Event
 from disputes.outbox.models import OutboxTopic
 from tests.callers import Api, customer, system
-from tests.lines import customer_line, in_arrears, loan_lines, message_line, send_records
+from tests.lines import customer_line, in_arrears, late_posting, loan_lines, message_line, send_records
+from tests.work import work
 
 pytestmark = pytest.mark.django_db
 
@@ -253,6 +254,18 @@ class TestSomebodyWhoSaysThatTheDebtIsNotTheirs:
             assert b'"L1"' not in text
             assert b'"C1"' not in text
             assert b"100.00" not in text
+
+    @pytest.mark.parametrize("query", ["loan=L1", "cause=stale_records"])
+    def test_cannot_find_it_out_by_a_filter(self, query):
+        send_records(*late_posting())
+        api, bank = customer("C1"), system("disputes:read")
+        silent = dispute(api, ground="identity_theft").json()
+        work()
+        assert [row["id"] for row in bank.get(f"{DISPUTES}?{query}").json()["results"]] == [silent["id"]]
+        assert api.get(f"{DISPUTES}?{query}").json()["results"] == []
+        told = dispute(api).json()
+        work()
+        assert [row["id"] for row in api.get(f"{DISPUTES}?{query}").json()["results"]] == [told["id"]]
 
 
 @pytest.mark.usefixtures("lender")
