@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from django.conf import settings
@@ -34,6 +36,8 @@ class _Item(msgspec.Struct, frozen=True):
     reply_to: Key | None = None
 
 
+_HALF = re.compile("[\ud800-\udfff]")
+"""A surrogate that stands alone: Python joins those that come in pairs."""
 _read_call = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _read_items = msgspec.json.Decoder(list[msgspec.Raw])
 _read_seconds = msgspec.json.Decoder(Annotated[int, msgspec.Meta(ge=1, le=LONGEST)])
@@ -62,7 +66,7 @@ def read_call(body: bytes) -> Call:
     """The items of a call. Raises BadCall for what spoils the whole; an item that cannot be read is None in its
     place."""
     try:
-        fields = _read_call.decode(body)
+        fields = _read_fields(body)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         # A ValidationError is JSON of another shape; anything else is no JSON.
         if isinstance(error, msgspec.ValidationError):
@@ -86,6 +90,33 @@ def read_call(body: bytes) -> Call:
         except (msgspec.MsgspecError, RecursionError) as error:
             raise BadCall(f"A whole number from 1 to {LONGEST}.", "invalid", "permit_seconds") from error
     return Call(items=tuple(read_item(one) for one in raw), permit_seconds=seconds)
+
+
+def _read_fields(body: bytes) -> dict[str, msgspec.Raw]:
+    """The fields of the body. An escape that is half a character (``"\\ud800"``) is JSON all the same, and spoils the
+    item that has it alone: where there is one, the body is spelt anew, with what is no text left for the item's own
+    reading."""
+    try:
+        return _read_call.decode(body)
+    except msgspec.ValidationError:
+        raise
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        if b"\\ud" not in body.lower():
+            raise
+        try:
+            return _read_call.decode(msgspec.json.encode(_without_halves(json.loads(body))))
+        except ValueError as error:
+            raise msgspec.DecodeError(str(error)) from error
+
+
+def _without_halves(value: Any) -> Any:
+    """The same, with null for every item that has half a character somewhere."""
+    if not isinstance(value, dict) or not isinstance(value.get("items"), list):
+        return value
+    return {
+        **value,
+        "items": [None if _HALF.search(json.dumps(one, ensure_ascii=False)) else one for one in value["items"]],
+    }
 
 
 def read_item(raw: bytes | msgspec.Raw) -> GateItem | None:

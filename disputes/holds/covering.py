@@ -23,7 +23,8 @@ def extend_holds(*, customer_phones: Sequence[tuple[str, bytes]], loans_moved: S
 
     `customer_phones`: (customer, digest of a phone that is now their own): a hold on the customer covers it too.
     `loans_moved`: (loan, its new customer): a hold on the loan goes with it, and its new owner is not surveyed
-    meanwhile.
+    meanwhile; a hold on the new customer covers the loan from now on, so that its permits that are out are to be
+    recalled.
 
     Needs the import's transaction, with the lanes of all of them taken, and to be called last: it numbers the feed,
     after which no lane and no row is locked. 1. the holds concerned; 2. their new covers; 3. the permits then out,
@@ -34,7 +35,8 @@ def extend_holds(*, customer_phones: Sequence[tuple[str, bytes]], loans_moved: S
     wanted += [(f"l:{loan}", f"sc:{customer}") for loan, customer in loans_moved]
     if not wanted:
         return 0
-    standing = HoldCover.objects.filter(released_at__isnull=True, key__in={key for key, _ in wanted})
+    asked = {key for key, _ in wanted} | {f"c:{customer}" for _, customer in loans_moved}
+    standing = HoldCover.objects.filter(released_at__isnull=True, key__in=asked)
     of_key: dict[str, list[uuid.UUID]] = {}
     for hold_id, key in standing.values_list("hold_id", "key"):
         of_key.setdefault(key, []).append(hold_id)
@@ -42,10 +44,15 @@ def extend_holds(*, customer_phones: Sequence[tuple[str, bytes]], loans_moved: S
     for key, more in wanted:
         for hold_id in of_key.get(key, ()):
             grown.setdefault(hold_id, set()).add(more)
-    return _grow(grown) if grown else 0
+    reached = {hold_id for _, customer in loans_moved for hold_id in of_key.get(f"c:{customer}", ())}
+    for hold_id in reached:
+        grown.setdefault(hold_id, set())
+    return _grow(grown, reached=reached) if grown else 0
 
 
-def _grow(grown: dict[uuid.UUID, set[str]]) -> int:
+def _grow(grown: dict[uuid.UUID, set[str]], *, reached: set[uuid.UUID]) -> int:
+    """`grown`: hold → what it covers besides; `reached`: the holds to whose customer a loan has come, which adds no
+    key."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT clock_timestamp()")
         at = cursor.fetchone()[0]
@@ -54,23 +61,28 @@ def _grow(grown: dict[uuid.UUID, set[str]]) -> int:
     rows = HoldCover.objects.filter(Q(hold__in=grown), released_at__isnull=True).values_list("hold_id", "key")
     for hold_id, key in rows:
         keys[hold_id].add(key)
-    fresh = {hold_id: more - keys[hold_id] for hold_id, more in grown.items() if more - keys[hold_id]}
+    fresh = {
+        hold_id: more - keys[hold_id] for hold_id, more in grown.items() if hold_id in reached or more - keys[hold_id]
+    }
     HoldCover.objects.bulk_create(
         [HoldCover(hold_id=hold_id, key=key, since=at) for hold_id, more in fresh.items() for key in sorted(more)],
         ignore_conflicts=True,
     )
     pack = pack_in_force(at=at)
     for hold_id, more in fresh.items():
-        if not any(scopes.stops_messages(key) for key in more):
+        widened = any(scopes.stops_messages(key) for key in more)
+        if not widened and hold_id not in reached:
             continue
         hold = holds[hold_id]
         whole = tuple(sorted(keys[hold_id] | more))
         fact = HoldFact(reason=hold.reason, source=hold.source, why=hold.why)
         out = permits_covered(keys=whole, hold=fact, pack=pack, now=at)
+        if not widened and not out:
+            continue
         data = {"scope": hold.scope, "reason": hold.reason, "permits_out": len(out)}
         record_event(subject_type="hold", subject_id=hold.pk, kind="hold.changed", actor=SERVICE, at=at, data=data)
         note_change(kind=Change.CHANGED, hold=hold, keys=whole, permits_out=[permit.render() for permit in out])
         payload = {"hold": str(hold_id), "dispute": str(hold.dispute) if hold.dispute else None}
         queue.put(topic="hold.changed", key=str(hold_id), payload=payload)
     number_changes()
-    return len(fresh)
+    return sum(1 for more in fresh.values() if more)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,6 +19,7 @@ from disputes.holds.models import Permit
 from disputes.holds.scopes import Covers, covers_of_keys
 from disputes.holds.walking import HoldFact, stops
 from disputes.policy.packs import Pack
+from disputes.records.models import Loan
 
 LONGEST = 600
 """Seconds that a permit may be good for."""
@@ -67,12 +68,16 @@ class PermitOut:
 def permits_covered(*, keys: Sequence[str], hold: HoldFact, pack: Pack, now: datetime) -> tuple[PermitOut, ...]:
     """The permits that live and that a hold of these keys would have denied, oldest first. Needs the keys' lanes.
 
-    One that was handed back is out no longer; one whose message is recorded already is listed all the same.
+    One that was handed back is out no longer; one whose message is recorded already is listed all the same. A permit
+    for a loan that has moved since it was granted is found by the loan's owner of now, as the gate would find him.
     """
     covers = covers_of_keys(keys)
+    whose = covers.customers | covers.persons
+    # Under the lanes of these customers, and an import that moves a loan takes those of both its owners.
+    owner = dict(Loan.objects.filter(customer__in=whose).values_list("pk", "customer")) if whose else {}
     rows = (
         Permit.objects.filter(
-            _touches(covers),
+            _touches(covers, loans=owner),
             # For the partitions alone: what is out is decided by the database's clock.
             pk__gte=floor_of(now - timedelta(seconds=LONGEST) - CLOCKS_DIFFER),
             expires_at__gt=_clock_timestamp(),
@@ -97,25 +102,26 @@ def permits_covered(*, keys: Sequence[str], hold: HoldFact, pack: Pack, now: dat
             hold=hold,
             category=row.category,
             loan=row.loan,
-            surveys_only=not _message_key(row, covers),
+            surveys_only=not _message_key(row, covers, owner),
             pack=pack,
         )
     )
 
 
-def _touches(covers: Covers) -> Q:
-    """Also those of the persons, whose surveys a hold stops."""
+def _touches(covers: Covers, *, loans: Iterable[str]) -> Q:
+    """Also those of the persons, whose surveys a hold stops. `loans`: what the customers and persons own."""
     return (
-        Q(loan__in=covers.loans)
+        Q(loan__in=covers.loans.union(loans))
         | Q(customer__in=covers.customers | covers.persons)
         | Q(phone_digest__in=covers.phones | covers.person_phones)
         | Q(sending_rule__in=covers.rules)
     )
 
 
-def _message_key(row: Permit, covers: Covers) -> bool:
+def _message_key(row: Permit, covers: Covers, owner: Mapping[str, str | None]) -> bool:
     return (
         row.loan in covers.loans
+        or (row.loan is not None and owner.get(row.loan) in covers.customers)
         or row.customer in covers.customers
         or bytes(row.phone_digest) in covers.phones
         or row.sending_rule in covers.rules

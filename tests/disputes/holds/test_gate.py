@@ -204,6 +204,8 @@ class TestABatch:
             asked(phone="not a phone"),
             asked(phone=13812340001),
             asked(phone="+86138\u00001234"),
+            asked(request_id="half a character: \ud800"),
+            asked(loan="\udfff"),
             asked(loan=...),
             asked(loan=""),
             asked(loan="L\u00001"),

@@ -158,6 +158,28 @@ def test_a_held_loan_that_moves_stays_held() -> None:
     ]
 
 
+def test_a_permit_for_a_loan_that_moved_is_recalled_by_its_new_owners_hold() -> None:
+    lender()
+    (granted,) = scene.ask(scene.item(1))
+    load_records([loan(1, 2) | {"version": 2}])
+    held = scene.dispute("agent_conduct", loan="L21", n=2, customer="C2")
+    assert granted.permit
+    assert [permit.id for permit in held.permits_out] == [granted.permit.id]
+
+
+def test_a_loan_that_moves_to_a_held_customer_has_its_permits_recalled_by_the_feed() -> None:
+    lender()
+    (granted,) = scene.ask(scene.item(1))
+    assert granted.permit
+    held = scene.dispute("agent_conduct", loan="L21", n=2, customer="C2")
+    assert held.permits_out == ()
+    load_records([loan(1, 2) | {"version": 2}])
+    last = SuppressionChange.objects.order_by("number").last()
+    assert last is not None
+    assert (last.kind, last.hold_id) == ("changed", held.hold.pk)
+    assert [permit["id"] for permit in last.permits_out] == [str(granted.permit.id)]
+
+
 def test_imports_gates_and_disputes_at_once_all_come_through() -> None:
     """Nobody deadlocks, and nobody is told of an error: the loan moves to and fro under gates and disputes."""
     lender()
