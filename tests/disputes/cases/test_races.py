@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from disputes.cases import checking
+from disputes.cases import checking, joining
 from disputes.cases.models import Check, Dispute
 from disputes.holds.models import Hold
 from disputes.journal.models import Event
@@ -15,7 +15,7 @@ from disputes.outbox.models import OutboxTopic
 from disputes.records import queries as records
 from tests.callers import customer, system
 from tests.disputes.cases.test_opening import DISPUTES
-from tests.lines import in_arrears, late_posting, repayment_line, send_records
+from tests.lines import customer_line, in_arrears, late_posting, repayment_line, send_records
 from tests.races import at_once
 from tests.work import work
 
@@ -67,6 +67,31 @@ class TestTwoChecksOfOneDispute:
         assert not [result for result in results if isinstance(result, BaseException)]
         assert Check.objects.count() == 1
         assert Event.objects.filter(kind="dispute.checked").count() == 1
+
+
+class TestAMergeAgainstAWithdrawal:
+    def test_leaves_one_open_that_is_held(self, monkeypatch):
+        """The first is withdrawn between the look that found it and the second's closing in its favour."""
+        send_records(customer_line())
+        api = customer("C1")
+        first, second = (
+            api.post(DISPUTES, {"message": message, "ground": "already_paid"}, Idempotency_Key=str(message)).json()
+            for message in ({"external_id": "M1"}, {"short_ref": "S-M1"})
+        )
+        merge, withdrawn = joining._merge, []
+
+        def withdraw_first(**asked):
+            if not withdrawn:
+                withdrawn.extend(at_once([lambda: api.post(f"{DISPUTES}/{first['id']}/withdraw")]))
+            merge(**asked)
+
+        monkeypatch.setattr(joining, "_merge", withdraw_first)
+        send_records(*in_arrears())
+        work()
+        assert [answer.status_code for answer in withdrawn] == [200]
+        left = Dispute.objects.get(pk=second["id"])
+        assert (left.outcome, left.message.external_id) == (None, "M1")
+        assert Hold.objects.get(dispute=left.pk).released_at is None
 
 
 class TestACheckAgainstAWithdrawal:
