@@ -44,8 +44,9 @@ def commands(*, values: Mapping[str, object], beat_pid: Path) -> dict[str, list[
     celery = [python, "-m", "celery", "--app", "config.celery:app", "--quiet"]
     web = [python, "-m", "granian", "config.wsgi:application", "--interface", "wsgi", "--no-ws", "--http", "1"]
     listens = f"--host {values['HOST']} --port {values['PORT']} --workers {values['WEB_WORKERS']}"
-    # One blocking thread a worker: from a framework up it has the best rate and the lowest tail.
-    works = "--blocking-threads 1 --backlog 1024 --respawn-failed-workers --workers-kill-timeout 5"
+    # The server hands a connection to a process without asking whether it is busy. With one thread, whatever came to
+    # the process that reads an import, or a body from a slow client, would wait until its end.
+    works = "--blocking-threads 4 --backlog 1024 --respawn-failed-workers --workers-kill-timeout 5"
     return {
         "web": [*web, *listens.split(), *works.split(), "--no-access-log", "--log-level", "warning"],
         "worker": [*celery, "worker", *f"--loglevel WARNING --concurrency {values['TASK_WORKERS']}".split()],

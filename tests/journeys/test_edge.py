@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import socket
+import time
 import uuid
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import httpx
 
@@ -51,6 +54,23 @@ def test_a_body_that_is_too_large_is_refused_however_it_comes(stack: Stack) -> N
     for answer in (whole, chunked):
         assert (answer.status_code, answer.json()["errors"][0]["code"]) == (413, "too_large")
         assert answer.headers["X-Request-Id"]
+
+
+def test_calls_are_answered_while_slow_clients_send_imports(stack: Stack) -> None:
+    with ExitStack() as slow, stack.client() as api:
+        head = (
+            "POST /api/v1/records/import HTTP/1.1\r\nHost: localhost\r\nContent-Length: 500\r\n"
+            f"Content-Type: application/x-ndjson\r\nAuthorization: {api.headers['Authorization']}\r\n\r\n"
+        )
+        for _ in range(3):
+            # Begun, and not ended before every other call has its answer.
+            sender = slow.enter_context(socket.create_connection(("127.0.0.1", stack.port)))
+            sender.sendall(head.encode() + b'{"type": ')
+        time.sleep(0.5)
+        for _ in range(12):
+            # A connection each, so that each process gets some.
+            answer = httpx.get(f"{api.base_url}records/loan/none", headers=api.headers, timeout=20)
+            assert answer.status_code == 404
 
 
 def test_fifty_calls_at_once_with_one_key_open_one_dispute(stack: Stack) -> None:
