@@ -9,13 +9,16 @@ from django.utils.decorators import method_decorator
 from django.views.decorators.csrf import csrf_exempt
 from oauth2_provider.oauth2_validators import OAuth2Validator
 from oauth2_provider.views import TokenView as ToolkitTokenView
+from rest_framework.exceptions import MethodNotAllowed
+
+from config.api.errors import plain_answer
 
 
 class ClientValidator(OAuth2Validator):  # type: ignore[misc]
     """The toolkit's validator, which looks a client up once, found or not, rather than at each of its steps."""
 
     def _load_application(self, client_id: str | None, request: Any) -> Any:
-        if not client_id:
+        if not client_id or "\0" in client_id:  # the database would not take it
             return None
         looked_up: dict[str, Any] = vars(request).setdefault("looked_up_clients", {})
         if client_id not in looked_up:
@@ -42,6 +45,11 @@ class TokenView(ToolkitTokenView):  # type: ignore[misc]
             return refuse_token("invalid_request", "The body must be application/x-www-form-urlencoded.")
         response: HttpResponseBase = super().dispatch(request, *args, **kwargs)
         return response
+
+    def http_method_not_allowed(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        answer = plain_answer(MethodNotAllowed(str(request.method)))
+        answer.headers["Allow"] = "POST"
+        return answer
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         if any("\0" in value for values in request.POST.lists() for value in [values[0], *values[1]]):

@@ -15,6 +15,11 @@ def test_healthz_says_that_the_process_lives(stack: Stack) -> None:
     assert answer.headers["X-Request-Id"]
 
 
+@pytest.mark.parametrize("path", ["healthz", "readyz", "metrics"])
+def test_a_probe_is_only_read(stack: Stack, path: str) -> None:
+    assert httpx.post(f"{stack.base_url}/{path}").status_code == 405
+
+
 def test_readyz_names_what_is_down_and_recovers(stack: Stack) -> None:
     assert httpx.get(f"{stack.base_url}/readyz").json() == {
         "status": "ok",

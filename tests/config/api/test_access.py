@@ -81,7 +81,14 @@ def test_no_other_grant_is_given(grant: str) -> None:
 
 def test_a_wrong_secret_or_an_unknown_client_gets_401() -> None:
     client_id, secret = create_client(name="desk", scopes=["gate"])
-    for who in (basic(client_id, "wrong"), basic("nobody", secret), basic("", ""), "Basic !!!", "Basic"):
+    for who in (
+        basic(client_id, "wrong"),
+        basic("nobody", secret),
+        basic("", ""),
+        basic("a\0", "b\0"),
+        "Basic !!!",
+        "Basic",
+    ):
         answer = ask_token("grant_type=client_credentials", Authorization=who)
         assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client"), who
 
@@ -96,7 +103,9 @@ def test_a_body_that_cannot_be_read_is_refused_and_never_a_500(body: str) -> Non
 def test_the_token_endpoint_takes_forms_alone_and_only_posts() -> None:
     http = Client(raise_request_exception=False)
     assert http.post("/oauth/token", {}, content_type="application/json").status_code == 400
-    assert http.get("/oauth/token").status_code == 405
+    other = http.get("/oauth/token")
+    assert (other.status_code, other["Allow"]) == (405, "POST")
+    assert other.json()["errors"][0]["code"] == "method_not_allowed"
 
 
 def test_neither_tokens_nor_secrets_are_in_the_database(token_for: Callable[..., str]) -> None:
