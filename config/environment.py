@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from phonenumbers import SUPPORTED_REGIONS
+
 ROOT = Path(__file__).resolve().parent.parent
 
 EMBEDDED = "embedded"
@@ -94,9 +96,10 @@ def _zone(raw: str) -> str:
 
 
 def _region(raw: str) -> str:
-    if not re.fullmatch(r"[A-Za-z]{2}", raw.strip(), re.ASCII):
+    region = raw.strip().upper()
+    if region not in SUPPORTED_REGIONS:  # of another, no local way of writing a phone could be read
         raise Unusable("must be a country's two letters (ISO 3166), such as CN")
-    return raw.strip().upper()
+    return region
 
 
 def _url(*schemes: str) -> Callable[[str], str]:

@@ -1,4 +1,5 @@
 from django.apps import AppConfig
+from django.core.exceptions import ImproperlyConfigured
 
 
 class DisputesConfig(AppConfig):
@@ -13,7 +14,10 @@ class DisputesConfig(AppConfig):
         from disputes.holds.policies import check_packs
         from disputes.records import hooks
 
-        check_packs()
+        try:
+            check_packs()
+        except ImproperlyConfigured as error:
+            raise SystemExit(f"recourse will not start: {error}") from None
         if extend_holds not in hooks.on_owners_changed:
             hooks.on_owners_changed.append(extend_holds)
         if mark_used not in hooks.on_messages_arrived:

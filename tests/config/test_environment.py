@@ -79,6 +79,7 @@ def test_each_needed_setting_is_missed_by_name(name: str) -> None:
         ("REVIEW_SAMPLE", "2", "REVIEW_SAMPLE must be a number"),
         ("PORT", "0", "PORT must be a whole number"),
         ("DEFAULT_REGION", "China", "DEFAULT_REGION must be"),
+        ("DEFAULT_REGION", "ZZ", "DEFAULT_REGION must be"),
         ("RECOURSE_ENV", "prod", "RECOURSE_ENV must be"),
     ],
 )
@@ -112,6 +113,21 @@ def test_every_process_refuses_to_start_without_a_traceback(words: list[str], tm
     assert "recourse will not start: BROKER_URL is missing" in said
     assert "Traceback" not in said
     assert not list(tmp_path.iterdir()), "a refused start leaves nothing behind"
+
+
+def test_a_policy_pack_that_is_not_there_is_refused_without_a_traceback(tmp_path: Path) -> None:
+    environ = {"PATH": os.environ["PATH"], **GOOD, "POLICY_PACK": "atlantis", "RECOURSE_HOME": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "manage.py", "check"],
+        cwd=environment.ROOT,
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode != 0
+    assert "recourse will not start: POLICY_PACK: no pack 'atlantis'" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_make_run_is_for_the_embedded_set_up_alone(tmp_path: Path) -> None:
