@@ -27,15 +27,15 @@ def _of_status(matter: Matter, status: str, speaks_for: str) -> Finding | None:
         "amount": {"amount": render_amount(claimed.amount, claimed.currency), "currency": claimed.currency},
         "paid_on": claimed.paid_on.isoformat(),
     }
-    found = rows[0].found
-    if found is not None and shown_at(found.version.posted_at) is not None:
-        params["posted_on"] = local_day(found.version.posted_at, matter.was.view.time_zone).isoformat()
+    shown = [at for row in rows if row.found is not None and (at := shown_at(row.found.version.posted_at)) is not None]
+    if shown:
+        params["posted_on"] = local_day(max(shown), matter.was.view.time_zone).isoformat()
     name = f"claimed_payment_{status}"
     return Finding(
         name=name,
         speaks_for=speaks_for,
         facts={"payments": [_match(row, matter) for row in rows]},
-        text=name,
+        text=name if len(rows) == 1 else f"claimed_payments_{status}",
         params=params,
     )
 

@@ -95,16 +95,19 @@ def paid_before_posted_after(matter: Matter) -> Finding | None:
         return None
     turned = _turned(matter) and stale_detail(matter) in ("late_posting", "stale_list")
     text = stale_detail(matter) if turned else "late_but_changed_nothing"
-    last = change.posted[-1]
+    # Of a stale list the sentence counts what the records showed when the message went out, and nothing later.
+    told = change_since_list(matter=matter, clock=matter.sent) if text == "stale_list" else change
+    last_paid = max(row.version.paid_at for row in told.posted)
+    last_posted = max(row.version.posted_at for row in told.posted)
     return Finding(
         name="paid_before_posted_after",
         speaks_for=CUSTOMER if turned else NOBODY,
         facts={"repayments": [repayment_facts(row, matter) for row in change.posted], "turned_it": turned},
         text=text,
         params={
-            "amount": money(change.posted_more, matter),
-            "paid_on": local_day(last.version.paid_at, matter.was.view.time_zone).isoformat(),
-            "posted_on": local_day(last.version.posted_at, matter.was.view.time_zone).isoformat(),
+            "amount": money(told.posted_more, matter),
+            "paid_on": local_day(last_paid, matter.was.view.time_zone).isoformat(),
+            "posted_on": local_day(last_posted, matter.was.view.time_zone).isoformat(),
             "sent_on": sent_on(matter),
         },
     )

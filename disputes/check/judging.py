@@ -15,7 +15,7 @@ from disputes.check.matter import matter_of
 from disputes.check.verdict import decide
 from disputes.policy.packs import Pack, Packs
 
-ENGINE_VERSION = "1"
+ENGINE_VERSION = "2"
 """Changes whenever the same input could be judged otherwise than before."""
 
 

@@ -1,7 +1,7 @@
 """Findings in plain words, for the person who disputes.
 
 One sentence a key, in English and simplified Chinese. A parameter that is an amount or a date is written as the
-reader writes it. Templates name their parameters in braces.
+reader writes it. Templates name their parameters in braces; ``{days:day}`` counts days.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ SENTENCES: Mapping[str, Mapping[str, str]] = {
         "zh-hans": "短信发出当天({day}),这笔贷款没有任何逾期款项。",
     },
     "fewer_days": {
-        "en": "On {day} the loan was {days} day(s) overdue; this kind of message may go out only from day {needed}.",
+        "en": "On {day} the loan was {days:day} overdue; this kind of message may go out only from day {needed}.",
         "zh-hans": "{day}这笔贷款逾期{days}天;此类短信须逾期满{needed}天才可发送。",
     },
     "was_overdue": {
-        "en": "On {day} the loan was {days} day(s) overdue: {amount}, due since {due_on}.",
+        "en": "On {day} the loan was {days:day} overdue: {amount}, due since {due_on}.",
         "zh-hans": "{day}这笔贷款已逾期{days}天:应于{due_on}归还,逾期金额{amount}。",
     },
     "instalment_paid": {
@@ -50,10 +50,10 @@ SENTENCES: Mapping[str, Mapping[str, str]] = {
     },
     "late_posting": {
         "en": (
-            "You had paid {amount} (latest on {paid_on}), but the records showed it only on "
+            "You had paid {amount} (latest on {paid_on}), but the records showed it in full only on "
             "{posted_on}, after the message."
         ),
-        "zh-hans": "您已支付{amount}(最近一笔为{paid_on}),但记录在短信发出之后的{posted_on}才显示。",
+        "zh-hans": "您已支付{amount}(最近一笔为{paid_on}),但记录在短信发出之后的{posted_on}才全部显示。",
     },
     "stale_list": {
         "en": "You had paid {amount} and the records showed it, but the message was sent from a list made before that.",
@@ -61,10 +61,10 @@ SENTENCES: Mapping[str, Mapping[str, str]] = {
     },
     "late_but_changed_nothing": {
         "en": (
-            "A payment of {amount} (latest on {paid_on}) was recorded late, on {posted_on}; it did not "
+            "What you paid, {amount} (latest on {paid_on}), was recorded in full only on {posted_on}; that did not "
             "change whether the message could be sent."
         ),
-        "zh-hans": "一笔{amount}的付款(最近一笔为{paid_on})于{posted_on}才入账;这不影响当时是否可以发送短信。",
+        "zh-hans": "您支付的{amount}(最近一笔为{paid_on})于{posted_on}才全部入账;这不影响当时是否可以发送短信。",
     },
     "reversal_taken_back": {
         "en": "A payment of {amount} had been taken off the account by mistake and was put back later.",
@@ -75,7 +75,7 @@ SENTENCES: Mapping[str, Mapping[str, str]] = {
         "zh-hans": "短信发出后记录得到更正;按更正后的记录,该短信不应发送。",
     },
     "inside_grace": {
-        "en": "The loan was {days} day(s) overdue, within the {grace_days} day(s) of grace.",
+        "en": "The loan was {days:day} overdue, within the {grace_days:day} of grace.",
         "zh-hans": "这笔贷款逾期{days}天,仍在{grace_days}天的宽限期内。",
     },
     "arrangement": {
@@ -119,6 +119,28 @@ SENTENCES: Mapping[str, Mapping[str, str]] = {
         ),
         "zh-hans": "记录中暂未找到{paid_on}前后的{amount}付款;如有付款凭证,请提供以便我们查找。",
     },
+    "claimed_payments_found": {
+        "en": "{count:payment} that you named are in the records and were counted.",
+        "zh-hans": "您所列的{count}笔付款已在记录中并已计入。",
+    },
+    "claimed_payments_found_late": {
+        "en": (
+            "{count:payment} that you named are in the records, but they showed the last of them only on {posted_on}."
+        ),
+        "zh-hans": "您所列的{count}笔付款已在记录中,但其中最晚一笔于{posted_on}才显示。",
+    },
+    "claimed_payments_made_later": {
+        "en": "{count:payment} that you named are in the records; they came in after the message was sent.",
+        "zh-hans": "您所列的{count}笔付款已在记录中,但在短信发出之后才到账。",
+    },
+    "claimed_payments_reversed": {
+        "en": "{count:payment} that you named are in the records, but they were undone before the message.",
+        "zh-hans": "您所列的{count}笔付款已在记录中,但在短信发出前已被撤销。",
+    },
+    "claimed_payments_not_found": {
+        "en": "We could not find {count:payment} that you named in the records; receipts help us look for them.",
+        "zh-hans": "记录中暂未找到您所列的{count}笔付款;如有付款凭证,请提供以便我们查找。",
+    },
     "amount_differs": {
         "en": "The message named {claimed}; by the records it was {amount}.",
         "zh-hans": "短信所写金额为{claimed};按记录应为{amount}。",
@@ -128,11 +150,11 @@ SENTENCES: Mapping[str, Mapping[str, str]] = {
         "zh-hans": "短信所写金额{claimed}与记录一致。",
     },
     "days_differ": {
-        "en": "The message named {claimed} day(s) overdue; by the records it was {days}.",
+        "en": "The message said that you were {claimed:day} overdue; by the records it was {days:day}.",
         "zh-hans": "短信所写逾期天数为{claimed}天;按记录为{days}天。",
     },
     "days_agree": {
-        "en": "The {claimed} day(s) overdue that the message named agree with the records.",
+        "en": "The message said that you were {claimed:day} overdue, which agrees with the records.",
         "zh-hans": "短信所写逾期天数{claimed}天与记录一致。",
     },
     "records_stale": {
@@ -167,12 +189,21 @@ def sentence_of(finding: Mapping[str, Any], *, language: str) -> str:
     return SENTENCES[finding["text"]][known].format(**params)
 
 
-def _written(value: Any, language: str) -> str:
+def _written(value: Any, language: str) -> str | _Count:
     if isinstance(value, Mapping):
         return _written_money(value, language)
     if isinstance(value, str):
         return _written_day(date.fromisoformat(value), language)
-    return str(value)
+    return _Count(value) if isinstance(value, int) else str(value)
+
+
+class _Count(int):
+    """A number of things: ``{days:day}`` reads "1 day", "2 days"."""
+
+    def __format__(self, thing: str) -> str:
+        if not thing:
+            return str(int(self))
+        return f"{int(self)} {thing}" if self == 1 else f"{int(self)} {thing}s"
 
 
 def _written_money(value: Mapping[str, str], language: str) -> str:
