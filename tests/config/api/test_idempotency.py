@@ -221,7 +221,9 @@ def test_a_deadlock_is_run_again_and_both_are_answered() -> None:
     for thread in threads:
         thread.join()
     assert answers == [200, 200]
-    assert tries.total() == 3  # the one that the database chose to end did its work twice
+    # The one that the database chose to end did its work again, and perhaps once more: the two may meet again.
+    assert tries.total() >= 3
+    assert min(tries.values()) == 1
 
 
 def all_at_once(api: Api, times: int) -> list[Any]:
