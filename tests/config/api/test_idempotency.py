@@ -223,7 +223,6 @@ def test_a_deadlock_is_run_again_and_both_are_answered() -> None:
     assert answers == [200, 200]
     # The one that the database chose to end did its work again, and perhaps once more: the two may meet again.
     assert tries.total() >= 3
-    assert min(tries.values()) == 1
 
 
 def all_at_once(api: Api, times: int) -> list[Any]:
