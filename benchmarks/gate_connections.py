@@ -1,6 +1,6 @@
 """One gate decision over HTTP: connections that are kept, against Django's psycopg pool.
 
-Two web servers (two processes of one blocking thread each) on one PostgreSQL, asked in turn by keep-alive connections
+Two web servers (two processes of four blocking threads each) on one PostgreSQL, asked in turn by keep-alive connections
 of a load generator that is pinned to one core. Prints the ratio of their rates, median and spread of nine rounds; a
 spread over 15% is no result. Ends by itself within about two minutes.
 
@@ -37,7 +37,7 @@ SIDES = {"kept": "config.settings", "pooled": "benchmarks.pooled_settings"}
 
 def serve(*, settings: str, port: int, environ: dict[str, str]) -> subprocess.Popen[bytes]:
     words = [sys.executable, "-m", "granian", "config.wsgi:application", "--interface", "wsgi", "--no-ws"]
-    words += ["--host", "127.0.0.1", "--port", str(port), "--workers", "2", "--blocking-threads", "1"]
+    words += ["--host", "127.0.0.1", "--port", str(port), "--workers", "2", "--blocking-threads", "4"]
     return subprocess.Popen(
         words,
         cwd=ROOT,

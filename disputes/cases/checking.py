@@ -101,8 +101,9 @@ def record_check(*, check: Check, loan: str, auto: bool, now: datetime) -> bool:
     nothing was written.
 
     1. where the dispute will close: its holds' lanes, first in the order of locks; 2. the loan's row: another revision
-    than the check read → nothing is written; 3. the dispute's row: closed meanwhile, or checked with the same input →
-    nothing to do; 4. check, status, events, topic; 5. the feed's numbers, last.
+    than the check read → nothing is written; 3. the dispute's row: closed meanwhile, or this input is what its newest
+    check has read → nothing to do; 4. check (an earlier one of the same input is the newest again), status, events,
+    topic; 5. the feed's numbers, last.
     """
     closes = auto and check.verdict == "customer_right"
     if closes:
@@ -113,12 +114,15 @@ def record_check(*, check: Check, loan: str, auto: bool, now: datetime) -> bool:
     dispute = lifecycle.lock_dispute(check.dispute_id)
     known = Check.objects.filter(
         dispute=dispute, records_digest=check.records_digest, engine_version=check.engine_version
-    )
-    if dispute.status == Status.CLOSED or known.exists():
+    ).first()
+    if dispute.status == Status.CLOSED or (known is not None and known.pk == dispute.last_check_id):
         transaction.set_rollback(True)
         return True
-    check.dispute = dispute
-    check.save(force_insert=True)
+    if known is None:
+        check.dispute = dispute
+        check.save(force_insert=True)
+    else:
+        check = known
     dispute.last_check = check
     data = {"check": str(check.pk), "verdict": check.verdict, "cause": check.cause, "detail": check.detail}
     lifecycle.note(dispute=dispute, kind="dispute.checked", actor=SERVICE, at=now, data=data)

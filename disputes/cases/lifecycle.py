@@ -72,8 +72,7 @@ def withdraw(*, dispute_id: uuid.UUID, actor: Actor, now: datetime) -> Dispute:
     """The customer takes the dispute back; its hold ends at once. Needs the outermost transaction.
 
     1. lanes and release of its holds; 2. the dispute's row and status (WrongState rolls the release back); 3. the
-       feed's
-    numbers, last.
+    feed's numbers, last.
     """
     for hold in holds_of_dispute(dispute_id):
         release_hold(hold=hold, actor=actor, reason="withdrawn", now=now)

@@ -72,9 +72,8 @@ def open_dispute(*, asked: Opening, now: datetime) -> Opened:
     (outermost).
 
     1. finds the message and who the dispute is for; 2. takes the lanes of all that the hold covers and places it
-       (raises
-    BeginAgain where an owner changed meanwhile); 3. writes the dispute, under those lanes; 4. event and topics; 5. the
-    feed's numbers, last: no lane is taken after them.
+    (raises BeginAgain where an owner changed meanwhile); 3. writes the dispute, under those lanes; 4. event and topics;
+    5. the feed's numbers, last: no lane is taken after them.
 
     Raises MessageNotFound, AlreadyOpen, NobodyToActFor.
     """

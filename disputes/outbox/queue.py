@@ -75,7 +75,8 @@ def deliver(*, topic_id: int, subscribers: Mapping[str, Sequence[tuple[str, Subs
     1. The row is claimed by one conditional UPDATE that pushes `due_at`, so that a second worker with the same task
        finds nothing to do; a worker that dies leaves the row to the sweeper.
     2. Each function not in `done_by` is called and then noted.
-    3. A failure is noted, the row pushed ahead, and the error raised again.
+    3. A failure is noted, the row pushed ahead, and the error raised again. So is a topic that is not in the table:
+       this process is older than the one that wrote it, and to call it done would lose it.
     """
     claimed = OutboxTopic.objects.filter(pk=topic_id, done_at__isnull=True, claimed_until__lt=Now()).update(
         claimed_until=Now() + RESEND_AFTER, due_at=Now() + RESEND_AFTER, attempts=F("attempts") + 1
@@ -83,7 +84,11 @@ def deliver(*, topic_id: int, subscribers: Mapping[str, Sequence[tuple[str, Subs
     if not claimed:
         return False
     row = OutboxTopic.objects.get(pk=topic_id)
-    for name, subscriber in subscribers.get(row.topic, ()):
+    if row.topic not in subscribers:
+        unknown = LookupError(f"nobody here knows the topic {row.topic}")
+        _push_ahead(row, "deliver", unknown)
+        raise unknown
+    for name, subscriber in subscribers[row.topic]:
         if name in row.done_by:
             continue
         try:

@@ -31,13 +31,15 @@ Added: TypeAlias = dict[str, list[tuple[Outcome, Sealed | None]]]
 
 @dataclass(slots=True)
 class Touched:
-    """What must be worked out anew. `owners`: loans whose owner may change; `loans`: all whose account may."""
+    """What must be worked out anew. `owners`: loans whose owner may change; `loans`: all whose account may;
+    `watermarks`: how far a feed reaches may have changed, which concerns every loan."""
 
     owners: set[str] = field(default_factory=set)
     loans: set[str] = field(default_factory=set)
     customers: set[str] = field(default_factory=set)
     rules: set[str] = field(default_factory=set)
     messages: set[str] = field(default_factory=set)
+    watermarks: bool = False
 
 
 def settle(*, added: Added, now: datetime) -> None:
@@ -62,7 +64,7 @@ def settle(*, added: Added, now: datetime) -> None:
     if touched.rules:
         refresh_sending_rules(rules=touched.rules)
     messages = refresh_messages(messages=touched.messages, now=now) if touched.messages else []
-    _tell_of_loans(touched.loans, everywhere=bool(added.get("watermark")))
+    _tell_of_loans(touched.loans, everywhere=touched.watermarks)
     _tell_of_messages(messages)
     _call_hooks(phones.added, moves, messages)
 
@@ -107,6 +109,7 @@ def _touched(added: Added) -> Touched:
     )
     keys: set[Key] = refresh_voided(voids=_ids(added, "void")) if added.get("void") else set()
     of = {type_: {external_id for one, external_id in keys if one == type_} for type_, _ in keys}
+    touched.watermarks = bool(added.get("watermark") or of.get("watermark"))
     touched.owners |= of.get("loan", set())
     touched.customers |= of.get("customer", set())
     touched.rules |= of.get("sending_rule", set())

@@ -23,6 +23,8 @@ from tests.work import work
 
 pytestmark = pytest.mark.django_db
 
+UNTIL = "2026-06-01T00:00:00+08:00"
+
 
 def shown(body: dict, api=None) -> dict:
     return (api or customer("C1")).get(f"{DISPUTES}/{body['id']}").json()
@@ -218,3 +220,23 @@ class TestTheStoredCheck:
         dispute(customer("C1"), {"external_id": "M2"})
         work()
         assert Check.objects.get().verdict == "lender_right"
+
+
+class TestAWatermarkThatIsTakenBack:
+    def test_brings_the_earlier_check_back(self):
+        lines = [line for line in in_arrears() if line["type"] != "watermark"]
+        send_records(*lines, *watermarks("2026-01-15T00:00:00+08:00"))
+        body = dispute(customer("C1")).json()
+        work()
+        first = Dispute.objects.get().last_check
+        send_records({"type": "watermark", "external_id": "late", "feed": "repayments"} | {"complete_until": UNTIL})
+        send_records({"type": "watermark", "external_id": "late2", "feed": "schedule"} | {"complete_until": UNTIL})
+        work()
+        assert Dispute.objects.get().last_check.verdict == "lender_right"
+        for target in ("late", "late2"):
+            void = {"type": "void", "external_id": f"void-{target}", "target_type": "watermark", "target": target}
+            send_records(void)
+        work()
+        seen = shown(body, system("disputes:read"))["check"]
+        assert seen["verdict"] == first.verdict == "inconclusive"
+        assert Dispute.objects.get().last_check == first

@@ -73,11 +73,13 @@ class TestWhereALaneMayBeTaken:
     def test_in_a_block_that_makes_no_savepoint(self) -> None:
         with transaction.atomic(), transaction.atomic(savepoint=False):
             take_lanes([1])
+            assert try_lanes([1]) == {1}
 
     @pytest.mark.django_db
     def test_under_a_test_that_wraps_it(self) -> None:
         with transaction.atomic():
             take_lanes([1])
+            assert try_lanes([1]) == {1}
 
     @pytest.mark.parametrize("level", ["REPEATABLE READ", "SERIALIZABLE"])
     def test_in_read_committed_alone(self, level: str) -> None:

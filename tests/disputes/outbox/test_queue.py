@@ -12,8 +12,6 @@ from disputes.outbox import queue
 from disputes.outbox.models import OutboxTopic
 from tests.races import at_once
 
-NOTHING: dict = {}
-
 
 def put_one(topic: str = "probe", key: str = "k") -> OutboxTopic:
     with transaction.atomic():
@@ -75,7 +73,14 @@ class TestATopic:
 
     def test_that_nobody_hears_is_done_at_once(self):
         row = put_one()
-        assert queue.deliver(topic_id=row.pk, subscribers=NOTHING)
+        assert queue.deliver(topic_id=row.pk, subscribers={"probe": []})
+
+    def test_that_this_process_does_not_know_waits_for_one_that_does(self):
+        row, ear = put_one(), Ear()
+        with pytest.raises(LookupError):
+            queue.deliver(topic_id=row.pk, subscribers={})
+        assert queue.deliver(topic_id=row.pk, subscribers={"probe": [("ear", ear)]})
+        assert ear.heard == [{"n": 1}]
 
     def test_goes_with_the_transaction_that_wrote_it(self):
         with transaction.atomic():
