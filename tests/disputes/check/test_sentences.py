@@ -27,9 +27,9 @@ def told() -> list[dict[str, Any]]:
         ).findings
     for table in TWICE:
         book = read_book(table)
-        claims = ("2026-03-08 50.00", "2026-03-08 50.00")
+        twice = ("2026-03-08 50.00", "2026-03-08 50.00")
         found += judge(
-            history=book.history, message=book.message, claim=claim("already_paid", *claims), pack=HOUSE
+            history=book.history, message=book.message, claim=claim("already_paid", *twice), pack=HOUSE
         ).findings
     return [one.render() for one in found]
 
