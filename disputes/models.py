@@ -1,6 +1,6 @@
 """Gathers what the rooms define, for Django to find."""
 
-from disputes.cases.models import Check, Comment, Dispute
+from disputes.cases.models import Check, Comment, Decision, Dispute
 from disputes.holds.models import Hold, HoldCover, Permit, SuppressionChange
 from disputes.journal.models import Event
 from disputes.lanes.models import Lane
@@ -36,6 +36,7 @@ __all__ = [
     "CustomerPhone",
     "CustomerPhoneVersion",
     "CustomerVersion",
+    "Decision",
     "Dispute",
     "Event",
     "Hold",

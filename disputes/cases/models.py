@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from config.fields import DigestField, IdField, SealedTextField
@@ -64,6 +65,10 @@ class Dispute(models.Model):
     id, or a digest of how it was described while nobody can find it. `selector` keeps that description. `owns_loan`:
     the customer was the loan's when the message was found, so that the debt may be spoken of. Only `disputes.cases`
     writes `status`.
+
+    `outcome_failed_at`: the carrier said that the outcome did not arrive; `resume_at`: from when on messages may follow
+    a rejection; `awaits_correction`: a person upheld what the records do not show yet; `waiting_until`: when silence
+    returns the dispute to its agent.
     """
 
     id = IdField()
@@ -95,12 +100,24 @@ class Dispute(models.Model):
     closed_at = models.DateTimeField(null=True, blank=True)
     closed_by_person = models.BooleanField(default=False)
     outcome_delivered_at = models.DateTimeField(null=True, blank=True)
+    outcome_failed_at = models.DateTimeField(null=True, blank=True)
+    resume_at = models.DateTimeField(null=True, blank=True)
+    awaits_correction = models.BooleanField(default=False)
+    waiting_until = models.DateTimeField(null=True, blank=True)
     last_check = models.ForeignKey("disputes.Check", null=True, on_delete=models.PROTECT, related_name="+")
 
     class Meta:
         indexes = [
             models.Index(fields=["customer", "-id"], name="dispute_by_customer"),
             models.Index(fields=["loan"], name="dispute_open_by_loan", condition=~Q(status="closed")),
+            models.Index(fields=["resume_at"], name="dispute_to_resume", condition=Q(resume_at__isnull=False)),
+            models.Index(fields=["waiting_until"], name="dispute_to_return", condition=Q(waiting_until__isnull=False)),
+            models.Index(
+                fields=["closed_at"],
+                name="dispute_undelivered",
+                condition=Q(status="closed", outcome_delivered_at__isnull=True),
+            ),
+            models.Index(fields=["loan"], name="dispute_uncorrected", condition=Q(awaits_correction=True)),
         ]
         constraints = [
             models.UniqueConstraint(
@@ -158,13 +175,15 @@ class Check(models.Model):
 
 
 class Comment(models.Model):
-    """Words added to a dispute by the customer or on their behalf."""
+    """Words added to a dispute: by the customer or on their behalf, an agent's question to them, or, `internal`, a note
+    that the customer never sees."""
 
     id = IdField()
     dispute = models.ForeignKey(Dispute, on_delete=models.PROTECT, related_name="comments")
     author_type = models.CharField(max_length=20)
     author_id = models.CharField(max_length=150, default="", blank=True)
     text = SealedTextField()
+    internal = models.BooleanField(default=False)
     at = models.DateTimeField()
 
     class Meta:
@@ -172,3 +191,65 @@ class Comment(models.Model):
 
     def __str__(self) -> str:
         return f"comment of {self.at}"
+
+
+class DecisionState(models.TextChoices):
+    WAITING_SECOND = "waiting_second"
+    FINAL = "final"
+    DECLINED = "declined"
+    OVERTAKEN = "overtaken"
+
+
+class DecisionReason(models.TextChoices):
+    """Why a person decided so; the letter says it in words."""
+
+    RECORDS_WERE_WRONG = "records_were_wrong"
+    PAYMENT_PROVED = "payment_proved"
+    AGREEMENT_PROVED = "agreement_proved"
+    NOT_THEIR_DEBT = "not_their_debt"
+    SENT_WRONGLY = "sent_wrongly"
+    AMOUNT_WRONG = "amount_wrong"
+    GOODWILL = "goodwill"
+    RECORDS_CONFIRM_ARREARS = "records_confirm_arrears"
+    AMOUNT_CONFIRMED = "amount_confirmed"
+    PAYMENT_NOT_FOUND = "payment_not_found"
+    NOTHING_PROVED = "nothing_proved"
+    SENT_RIGHTLY = "sent_rightly"
+    OTHER = "other"
+
+
+class Decision(models.Model):
+    """What a person decided of a dispute. One that speaks against a check of `customer_right` waits for a second person.
+
+    `explanation` are the words that the customer reads; `check_seen` the check that lay before whoever decided.
+    """
+
+    id = IdField()
+    dispute = models.ForeignKey(Dispute, on_delete=models.PROTECT, related_name="decisions")
+    state = models.CharField(max_length=20, choices=DecisionState)
+    outcome = models.CharField(max_length=20, choices=Outcome)
+    reason = models.CharField(max_length=30, choices=DecisionReason)
+    explanation = SealedTextField()
+    check_seen = models.ForeignKey(Check, null=True, on_delete=models.PROTECT, related_name="+")
+    decided_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    decided_at = models.DateTimeField()
+    second_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
+    second_at = models.DateTimeField(null=True)
+    declined_because = SealedTextField(null=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["dispute", "-id"], name="decision_by_dispute")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["dispute"], condition=Q(state="waiting_second"), name="one_decision_waits_for_a_second_person"
+            ),
+            models.CheckConstraint(condition=~Q(decided_by=F("second_by")), name="the_second_person_is_another"),
+            models.CheckConstraint(
+                condition=Q(outcome__in=["upheld", "partly_upheld", "rejected"]), name="decision_outcome_known"
+            ),
+            models.CheckConstraint(condition=Q(state__in=DecisionState.values), name="decision_state_known"),
+            models.CheckConstraint(condition=Q(reason__in=DecisionReason.values), name="decision_reason_known"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.outcome} ({self.state})"
