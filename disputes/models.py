@@ -4,6 +4,7 @@ from disputes.cases.models import Check, Comment, Decision, Dispute
 from disputes.holds.models import Hold, HoldCover, Permit, SuppressionChange
 from disputes.journal.models import Event
 from disputes.lanes.models import Lane
+from disputes.notices.models import Notice, WebhookDelivery, WebhookEndpoint, WebhookMessage
 from disputes.outbox.models import OutboxTopic
 from disputes.records.models import (
     Customer,
@@ -49,6 +50,7 @@ __all__ = [
     "MessagePersonal",
     "MessageVersion",
     "Moved",
+    "Notice",
     "OutboxTopic",
     "Permit",
     "RepaymentVersion",
@@ -60,4 +62,7 @@ __all__ = [
     "Voided",
     "Watch",
     "WatermarkVersion",
+    "WebhookDelivery",
+    "WebhookEndpoint",
+    "WebhookMessage",
 ]
