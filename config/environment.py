@@ -121,6 +121,11 @@ def _database(raw: str) -> str:
     return raw.strip()
 
 
+def _mail(raw: str) -> str:
+    mail_server(_url("smtp", "smtps")(raw))
+    return raw.strip()
+
+
 def _algorithms(raw: str) -> list[str]:
     found = _words(raw)
     if not found or set(found) - {"RS256", "ES256"}:
@@ -172,6 +177,29 @@ def database(url: str) -> dict[str, Any]:
         "HOST": host,
         "PORT": str(parts.port or options.pop("port", "")),
         "OPTIONS": options,
+    }
+
+
+def mail_server(url: str) -> dict[str, Any]:
+    """Django's settings of a mail server from its address. Raises Unusable."""
+    parts = urlsplit(url)
+    options = dict(parse_qsl(parts.query))
+    over_tls = parts.scheme == "smtps"
+    try:
+        upgrades = _flag(options.pop("starttls", "false"))
+    except Unusable:
+        raise Unusable("has starttls, which must be true or false") from None
+    if not parts.hostname or options or parts.path not in ("", "/"):
+        raise Unusable("must be smtp://user:password@host:587?starttls=true or smtps://user:password@host:465")
+    if upgrades and over_tls:
+        raise Unusable("is smtps:// and starttls at once: one of the two")
+    return {
+        "EMAIL_HOST": parts.hostname,
+        "EMAIL_PORT": parts.port or (465 if over_tls else 587 if upgrades else 25),
+        "EMAIL_HOST_USER": unquote(parts.username or ""),
+        "EMAIL_HOST_PASSWORD": unquote(parts.password or ""),
+        "EMAIL_USE_SSL": over_tls,
+        "EMAIL_USE_TLS": upgrades,
     }
 
 
@@ -368,6 +396,43 @@ SETTINGS: tuple[Setting, ...] = (
         embedded="its own",
     ),
     Setting(
+        name="SMS_PORT",
+        read=lambda raw: _one_of(raw.strip().lower(), "console", "http", "none"),
+        meaning="How SMS to customers leave: `http` (a gateway, by the two settings below), `none` (no SMS: each notice "
+        "fails and is shown) or `console` (printed by the worker; refused in production).",
+        needed=True,
+        embedded="`console`",
+    ),
+    Setting(
+        name="SMS_GATEWAY_URL",
+        read=_url("https", "http"),
+        meaning="Where the gateway takes `POST {id, to, text, language, kind}`; `https://`, `http://` to this machine "
+        "alone. Needed with SMS_PORT=http.",
+        default="",
+    ),
+    Setting(
+        name="SMS_GATEWAY_TOKEN",
+        read=_text,
+        meaning="Bearer token for the gateway.",
+        default="",
+        secret=True,
+    ),
+    Setting(
+        name="EMAIL_URL",
+        read=_mail,
+        meaning="The mail server: `smtp://user:password@host:587?starttls=true` or `smtps://user:password@host:465`. "
+        "None: no e-mail, each notice fails and is shown.",
+        default="",
+        embedded="printed by the worker",
+        secret=True,
+    ),
+    Setting(
+        name="EMAIL_FROM",
+        read=_text,
+        meaning="Who e-mail comes from: `Lender <disputes@lender.example>`. Needed with EMAIL_URL.",
+        default="",
+    ),
+    Setting(
         name="LOG_LEVEL",
         read=lambda raw: _one_of(raw.strip().upper(), "DEBUG", "INFO", "WARNING", "ERROR"),
         meaning="`DEBUG`, `INFO`, `WARNING` or `ERROR`. Lines are JSON on standard error, without personal data.",
@@ -455,6 +520,20 @@ def _refusals(environ: Mapping[str, str], values: Mapping[str, Any], unreadable:
     jwks = urlsplit(values["CUSTOMER_JWKS_URL"] or "")
     if jwks.scheme == "http" and jwks.hostname not in ("localhost", "127.0.0.1", "::1"):
         lines.append("CUSTOMER_JWKS_URL must begin with https://: whoever can change the keys can be every customer")
+    return lines + _carrier_refusals(values, unreadable)
+
+
+def _carrier_refusals(values: Mapping[str, Any], unreadable: set[str]) -> list[str]:
+    lines = []
+    if values["SMS_PORT"] == "console":
+        lines.append("SMS_PORT is console: no customer would get an SMS; name http or none")
+    gateway = urlsplit(values["SMS_GATEWAY_URL"] or "")
+    if values["SMS_PORT"] == "http" and not gateway.hostname and "SMS_GATEWAY_URL" not in unreadable:
+        lines.append("SMS_GATEWAY_URL is missing: SMS_PORT=http needs the gateway's address")
+    if gateway.scheme == "http" and gateway.hostname not in ("localhost", "127.0.0.1", "::1"):
+        lines.append("SMS_GATEWAY_URL must begin with https://: customers' numbers and its token would travel in clear")
+    if values["EMAIL_URL"] and "@" not in (values["EMAIL_FROM"] or ""):
+        lines.append("EMAIL_FROM is missing: EMAIL_URL needs an address that e-mail comes from")
     return lines
 
 

@@ -50,6 +50,18 @@ CUSTOMER_JWT_AUDIENCE: str = _values["CUSTOMER_JWT_AUDIENCE"] or ("recourse" if 
 CUSTOMER_JWKS_URL: str = _values["CUSTOMER_JWKS_URL"] or ""
 CUSTOMER_JWT_ALGORITHMS: list[str] = _values["CUSTOMER_JWT_ALGORITHMS"]
 
+# --- notices and webhooks ---
+NOTICE_PORTS: dict[str, str] = {
+    "sms": _values["SMS_PORT"] or ("console" if EMBEDDED else "none"),
+    "email": "smtp" if _values["EMAIL_URL"] else ("console" if EMBEDDED else "none"),
+}
+SMS_GATEWAY_URL: str = _values["SMS_GATEWAY_URL"] or ""
+SMS_GATEWAY_TOKEN: str = _values["SMS_GATEWAY_TOKEN"] or ""
+if _values["EMAIL_URL"]:
+    globals().update(environment.mail_server(_values["EMAIL_URL"]))
+DEFAULT_FROM_EMAIL: str = _values["EMAIL_FROM"] or "recourse@localhost"
+WEBHOOKS_TO_LOOPBACK = EMBEDDED
+
 # --- Django ---
 DEBUG: bool = _values["DEBUG"]
 ALLOWED_HOSTS: list[str] = _values["ALLOWED_HOSTS"] or ["localhost", "127.0.0.1", "[::1]"]

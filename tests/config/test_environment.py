@@ -22,6 +22,8 @@ GOOD = {
     "CUSTOMER_JWT_ISSUER": "https://id.example",
     "CUSTOMER_JWT_AUDIENCE": "recourse",
     "CUSTOMER_JWKS_URL": "https://id.example/keys",
+    "SMS_PORT": "http",
+    "SMS_GATEWAY_URL": "https://sms.example/send",
 }
 GOOD["SECRET_KEY"] += "0123456789"
 
@@ -71,6 +73,15 @@ def test_each_needed_setting_is_missed_by_name(name: str) -> None:
         ("DATABASE_URL", "postgresql://postgres@db.example/recourse", "DATABASE_URL names the superuser"),
         ("BROKER_URL", "memory://", "BROKER_URL must begin with"),
         ("CUSTOMER_JWKS_URL", "http://id.example/keys", "CUSTOMER_JWKS_URL must begin with https://"),
+        ("SMS_PORT", "console", "SMS_PORT is console"),
+        ("SMS_PORT", "pigeon", "SMS_PORT must be one of console, http, none"),
+        ("SMS_GATEWAY_URL", "", "SMS_GATEWAY_URL is missing"),
+        ("SMS_GATEWAY_URL", "http://sms.example/send", "SMS_GATEWAY_URL must begin with https://"),
+        ("EMAIL_URL", "smtp://mail.example", "EMAIL_FROM is missing"),
+        ("EMAIL_URL", "smtp://", "EMAIL_URL must be smtp://user:password@host:587?starttls=true"),
+        ("EMAIL_URL", "smtps://mail.example?starttls=true", "EMAIL_URL is smtps:// and starttls at once"),
+        ("EMAIL_URL", "smtp://mail.example?starttls=maybe", "EMAIL_URL has starttls, which must be true or false"),
+        ("EMAIL_URL", "https://mail.example", "EMAIL_URL must begin with smtp:// or smtps://"),
         ("CUSTOMER_JWT_ALGORITHMS", "none", "CUSTOMER_JWT_ALGORITHMS may name"),
         ("CUSTOMER_JWT_ALGORITHMS", "HS256", "CUSTOMER_JWT_ALGORITHMS may name"),
         ("LENDER_TIME_ZONE", "../../etc/passwd", "LENDER_TIME_ZONE must be a time zone"),
