@@ -398,8 +398,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         name="SMS_PORT",
         read=lambda raw: _one_of(raw.strip().lower(), "console", "http", "none"),
-        meaning="How SMS to customers leave: `http` (a gateway, by the two settings below), `none` (no SMS: each notice "
-        "fails and is shown) or `console` (printed by the worker; refused in production).",
+        meaning="How SMS to customers leave: `http` (a gateway, by the two settings below), `none` (none leave: each "
+        "notice fails and is shown) or `console` (printed by the worker; refused in production).",
         needed=True,
         embedded="`console`",
     ),

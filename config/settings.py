@@ -223,6 +223,16 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 60.0,
         "options": {"expires": 60},
     },
+    "deliver webhooks that are due": {
+        "task": "disputes.tasks.deliver_due_webhooks",
+        "schedule": 5.0,
+        "options": {"expires": 5},
+    },
+    "tidy webhooks": {
+        "task": "disputes.tasks.tidy_webhooks",
+        "schedule": 24 * 3600.0,
+        "options": {"expires": 3600},
+    },
     "keep the partitions": {
         "task": "disputes.tasks.keep_partitions",
         "schedule": 24 * 3600.0,

@@ -12,6 +12,7 @@ from django.utils import timezone
 from disputes.cases import checking, joining, lifecycle
 from disputes.cases.transactions import in_transaction
 from disputes.holds import partitions
+from disputes.notices import delivering, sending
 from disputes.outbox import queue
 
 
@@ -32,12 +33,25 @@ def release_hold(payload: Mapping[str, Any]) -> None:
     in_transaction(lambda: lifecycle.release_after_delivery(dispute_id=dispute_id, now=now))
 
 
+def send_notice(payload: Mapping[str, Any]) -> None:
+    sending.send_notice(notice_id=uuid.UUID(payload["notice"]), now=timezone.now())
+
+
+def deliver_webhooks(payload: Mapping[str, Any]) -> None:
+    endpoint = uuid.UUID(payload["endpoint"])
+    delivering.deliver_in_turn(endpoint_id=endpoint, key=payload["key"], clock=timezone.now)
+
+
 SUBSCRIBERS: Mapping[str, Sequence[tuple[str, queue.Subscriber]]] = {
     "dispute.opened": [("check_dispute", check_dispute)],
     "check.requested": [("check_dispute", check_dispute)],
     "loan.changed": [("recheck_loan", recheck_loan)],
     "message.arrived": [("seek_messages", seek_messages)],
     "outcome.delivered": [("release_hold", release_hold)],
+    "notice.queued": [("send_notice", send_notice)],
+    "notice.delivered": [],
+    "notice.failed": [],
+    "webhook.queued": [("deliver_webhooks", deliver_webhooks)],
     "dispute.checked": [],
     "dispute.closed": [],
     "hold.placed": [],
@@ -45,6 +59,9 @@ SUBSCRIBERS: Mapping[str, Sequence[tuple[str, queue.Subscriber]]] = {
     "hold.released": [],
 }
 """Topic → the functions that hear it, called in this order. A topic that nobody hears yet is done at once."""
+
+WEBHOOK_ROUND = 5
+"""Seconds between two looks for deliveries that are due (config/settings.py)."""
 
 
 @shared_task(name=queue.TASK, ignore_result=True)
@@ -69,3 +86,25 @@ def keep_partitions() -> None:
 def seek_unfound() -> None:
     """Looks again for messages that open disputes wait for."""
     joining.seek_unfound(now=timezone.now())
+
+
+@shared_task(name="disputes.tasks.deliver_due_webhooks", ignore_result=True)
+def deliver_due_webhooks() -> int:
+    """Gives a task to each key of an endpoint whose next try is due. One that waits too long for a worker is dropped:
+    the next round asks again."""
+    due = delivering.due_keys(now=timezone.now())
+    for endpoint, key in due:
+        deliver_webhook_key.apply_async(args=[str(endpoint), key], expires=WEBHOOK_ROUND * 3)
+    return len(due)
+
+
+@shared_task(name="disputes.tasks.deliver_webhook_key", ignore_result=True)
+def deliver_webhook_key(endpoint: str, key: str) -> None:
+    """Delivers what is due for one key of one endpoint."""
+    delivering.deliver_in_turn(endpoint_id=uuid.UUID(endpoint), key=key, clock=timezone.now)
+
+
+@shared_task(name="disputes.tasks.tidy_webhooks", ignore_result=True)
+def tidy_webhooks() -> None:
+    """Deletes deliveries of long ago."""
+    delivering.tidy(now=timezone.now())

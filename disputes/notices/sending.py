@@ -1,0 +1,158 @@
+"""Notices to customers: queued in the transaction of their cause, sent by a worker through the configured port.
+
+Nothing is sent from inside a transaction. A process that dies between the carrier's answer and its record leaves the
+notice `sending`; the next try gives the carrier the same idempotency key (the notice's id), so that an HTTP gateway
+which honours it sends the text once. By e-mail such a try may bring the text twice, under the same Message-ID.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from datetime import datetime, timedelta
+
+import structlog
+from django.db import transaction
+from django.db.models import F
+from django.db.models.functions import Now
+
+from config.fields import keyring, phone_digest
+from config.values.ciphertext import digest
+from disputes.notices.models import Notice, NoticeChannel, NoticeState
+from disputes.notices.ports import Handed, Port, Refused, Unavailable, port_of
+from disputes.outbox import queue
+
+log = structlog.get_logger(__name__)
+
+GIVE_UP_AFTER = timedelta(hours=24)
+"""Tries end so long after a notice was queued: an acknowledgement of the day before helps nobody."""
+CLAIMED_FOR = timedelta(seconds=60)
+"""How long one try has the notice for itself: longer than a port takes, but for a mail server that is slow at every
+step."""
+_E164 = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)
+_EMAIL = re.compile(r"[^\s@<>,;:\"]+@[^\s@<>,;:\"]+", re.ASCII)
+
+
+class StillSending(Exception):
+    """Another worker is at this notice; the outbox comes again."""
+
+
+def queue_notice(
+    *,
+    kind: str,
+    subject: uuid.UUID,
+    key: str,
+    channel: str,
+    address: str,
+    language: str,
+    text: str,
+    subject_line: str = "",
+    now: datetime,
+) -> Notice:
+    """Writes a notice and its topic `notice.queued`. Needs the transaction of its cause.
+
+    `address`: a phone in E.164 (``sms``) or an e-mail address (``email``); `language`: ``zh-hans`` or ``en``. The same
+    (kind, subject, key) again is answered with the notice that is there, unchanged. Raises ValueError for an address
+    that is none.
+    """
+    if not transaction.get_connection().in_atomic_block:
+        raise RuntimeError("a notice is queued in the transaction that causes it")
+    notice = Notice(
+        kind=kind,
+        subject=subject,
+        key=key,
+        channel=NoticeChannel(channel),
+        address=address,
+        address_digest=_digest_of(channel, address),
+        language=language,
+        subject_line=subject_line,
+        text=text,
+        queued_at=now,
+    )
+    # ON CONFLICT waits for whoever writes the same notice now, so that the next statement sees which of two is there.
+    Notice.objects.bulk_create([notice], ignore_conflicts=True)
+    stored = Notice.objects.get(kind=kind, subject=subject, key=key)
+    if stored.pk == notice.pk:
+        queue.put(topic="notice.queued", key=str(stored.pk), payload={"notice": str(stored.pk)})
+    return stored
+
+
+def _digest_of(channel: str, address: str) -> bytes:
+    if channel == NoticeChannel.SMS:
+        if not _E164.fullmatch(address):
+            raise ValueError("a phone is given in E.164")
+        return phone_digest(address)
+    if not _EMAIL.fullmatch(address):
+        raise ValueError("not an e-mail address")
+    return digest(keyring(), "email", address.lower())
+
+
+def send_notice(*, notice_id: uuid.UUID, now: datetime, port: Port | None = None) -> None:
+    """Hands one notice to its carrier. Opens its transactions; must not be called inside one.
+
+    1. Claims the notice by one conditional UPDATE, 2. asks the port, 3. records what became of it, unless a receipt
+    was quicker. One that is handed over, delivered or given up is left alone. Raises Unavailable where another try may
+    help (the outbox comes again, later and later, for GIVE_UP_AFTER), and StillSending.
+    """
+    claimed = Notice.objects.filter(
+        pk=notice_id, state__in=[NoticeState.QUEUED, NoticeState.SENDING], claimed_until__lte=Now()
+    ).update(state=NoticeState.SENDING, claimed_until=Now() + CLAIMED_FOR, attempts=F("attempts") + 1)
+    notice = Notice.objects.get(pk=notice_id)
+    if not claimed:
+        if notice.state in (NoticeState.QUEUED, NoticeState.SENDING):
+            raise StillSending(str(notice_id))
+        return
+    try:
+        handed = (port or port_of(notice.channel)).send(notice)
+    except Refused as error:
+        _give_up(notice, state=NoticeState.FAILED, why=f"refused: {error.code}", now=now)
+    except Unavailable as error:
+        in_doubt = notice.in_doubt or error.in_doubt
+        if now - notice.queued_at >= GIVE_UP_AFTER:
+            state = NoticeState.UNKNOWN if in_doubt else NoticeState.FAILED
+            _give_up(notice, state=state, why=f"unavailable: {error.code}", now=now)
+            return
+        _ours(notice).update(
+            state=NoticeState.QUEUED, claimed_until=Now(), in_doubt=in_doubt, failure=f"unavailable: {error.code}"
+        )
+        raise
+    else:
+        _record_handed(notice, handed, now=now)
+
+
+def _ours(notice: Notice):  # type: ignore[no-untyped-def]  # a queryset of one row
+    """The row while nobody else has written it: this try's number, and no receipt meanwhile."""
+    return Notice.objects.filter(pk=notice.pk, state=NoticeState.SENDING, attempts=notice.attempts)
+
+
+def _record_handed(notice: Notice, handed: Handed, *, now: datetime) -> None:
+    reference = handed.reference
+    if not _ours(notice).update(
+        state=NoticeState.HANDED_OVER, provider_ref=reference, handed_over_at=now, in_doubt=False, failure=""
+    ):
+        # A receipt, or a later try after this one's claim ran out, was quicker; what it did not know is added.
+        Notice.objects.filter(pk=notice.pk, provider_ref__isnull=True).update(provider_ref=reference)
+        Notice.objects.filter(pk=notice.pk, handed_over_at__isnull=True).update(handed_over_at=now)
+    log.info("notice_handed_over", notice=str(notice.pk), kind=notice.kind, channel=notice.channel)
+
+
+def _give_up(notice: Notice, *, state: NoticeState, why: str, now: datetime) -> None:
+    with transaction.atomic(durable=True):
+        if _ours(notice).update(state=state, failed_at=now, failure=why[:200]):
+            tell_failed(notice)
+    log.warning("notice_given_up", notice=str(notice.pk), kind=notice.kind, state=str(state), why=why)
+
+
+def tell_failed(notice: Notice) -> None:
+    """Writes the topic `notice.failed`. Needs the transaction that records it."""
+    _tell("notice.failed", notice)
+
+
+def tell_delivered(notice: Notice) -> None:
+    """Writes the topic `notice.delivered`. Needs the transaction that records it."""
+    _tell("notice.delivered", notice)
+
+
+def _tell(topic: str, notice: Notice) -> None:
+    payload = {"notice": str(notice.pk), "kind": notice.kind, "subject": str(notice.subject)}
+    queue.put(topic=topic, key=str(notice.pk), payload=payload)
