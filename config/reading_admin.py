@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin, TabularInline
@@ -24,7 +24,7 @@ class ReadingAdmin(_ReadOnly, ModelAdmin):  # type: ignore[misc]
 
     list_per_page = 50
     show_full_result_count = False
-    actions = None
+    actions: ClassVar[Any] = None
 
 
 class ReadingInline(_ReadOnly, TabularInline):  # type: ignore[misc]

@@ -2,6 +2,14 @@
 
 from disputes.cases.admin import DisputeAdmin
 from disputes.holds.admin import HoldAdmin
+from disputes.notices.admin import NoticeAdmin, WebhookDeliveryAdmin, WebhookEndpointAdmin
 from disputes.outbox.admin import OutboxTopicAdmin
 
-__all__ = ["DisputeAdmin", "HoldAdmin", "OutboxTopicAdmin"]
+__all__ = [
+    "DisputeAdmin",
+    "HoldAdmin",
+    "NoticeAdmin",
+    "OutboxTopicAdmin",
+    "WebhookDeliveryAdmin",
+    "WebhookEndpointAdmin",
+]

@@ -5,6 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from django.db import transaction
+from django.utils import timezone
+
+from config.values.ids import new_id
+from disputes.notices.sending import queue_notice, send_notice
 from tests import callers
 
 RECORDS: list[dict[str, Any]] = [
@@ -62,7 +67,8 @@ def load_records(records: list[dict[str, Any]]) -> None:
 
 
 def small_lender() -> dict[str, str]:
-    """Loads RECORDS, gets a permit for the loan L1, then disputes the message M1 as C1. Returns what each is called."""
+    """Loads RECORDS, gets a permit for the loan L1, then disputes the message M1 as C1; sends a notice, and registers a
+    webhook endpoint that is off. Returns what each is called."""
     load_records(RECORDS)
     gate = callers.system("gate").post("/api/v1/gate/decisions", GATE_ITEMS)
     assert gate.json()["decisions"][0]["outcome"] == "allow", gate.content
@@ -75,4 +81,32 @@ def small_lender() -> dict[str, str]:
         "message": dispute.json()["message"]["id"],
         "dispute": dispute.json()["id"],
         "permit": gate.json()["decisions"][0]["permit"]["id"],
+        "notice": _sent_notice(),
+        "endpoint": _endpoint(),
     }
+
+
+def _sent_notice() -> str:
+    now = timezone.now()
+    with transaction.atomic():
+        notice = queue_notice(
+            kind="acknowledgement",
+            subject=new_id(),
+            key="1",
+            channel="sms",
+            address="+8613812340001",
+            language="en",
+            text="We have it.",
+            now=now,
+        )
+    send_notice(notice_id=notice.pk, now=now)
+    return str(notice.pk)
+
+
+def _endpoint() -> str:
+    api = callers.system("webhooks:write")
+    registered = api.post("/api/v1/webhook-endpoints", {"url": "http://127.0.0.1:9/hook"})
+    assert registered.status_code == 201, registered.content
+    place: str = registered.json()["id"]
+    assert api.request("PATCH", f"/api/v1/webhook-endpoints/{place}", b'{"enabled": false}').status_code == 200
+    return place

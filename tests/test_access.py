@@ -50,6 +50,14 @@ GET     suppressions                   suppressions:read  200     403  403
 GET     suppressions/changes           suppressions:read  200     403  403
 POST    opt-outs                       optouts:write      201     403  403
 POST    opt-ins                        optouts:write      201     403  403
+
+POST    delivery-receipts              inbound:write      200     403  403
+GET     webhook-endpoints              webhooks:write     200     403  403
+POST    webhook-endpoints              webhooks:write     201     403  403
+GET     webhook-endpoints/{endpoint}   webhooks:write     200     403  403
+PATCH   webhook-endpoints/{endpoint}   webhooks:write     200     403  403
+DELETE  webhook-endpoints/{endpoint}   webhooks:write     204     403  403
+POST    webhook-endpoints/{endpoint}/secret  webhooks:write  201  403  403
 """
 
 DISPUTE = {"message": {"external_id": "M2"}, "ground": "already_paid"}
@@ -59,6 +67,9 @@ BODIES: dict[str, Any] = {
     "POST gate/decisions": GATE_ITEMS,
     "POST opt-outs": {"phone": "+8613812340001", "source": "test"},
     "POST opt-ins": {"phone": "+8613812340001", "source": "test"},
+    "POST delivery-receipts": {"status": "delivered", "at": "2026-03-01T10:00:00Z"},
+    "POST webhook-endpoints": {"url": "http://127.0.0.1:9/hook"},
+    "PATCH webhook-endpoints/{endpoint}": {"enabled": False},
 }
 """What is sent, by method and endpoint; nothing where it is not named here."""
 
@@ -140,11 +151,15 @@ def call(api: Api, row: Row, places: dict[str, str]) -> Any:
     if row.method == "GET":
         return api.get(address)
     body = BODIES.get(row.label, {})
+    if row.method != "POST":
+        return api.request(row.method, address, json.dumps(body).encode() if body else b"")
     if row.label == "POST disputes":
         body = DISPUTE | ({"customer": "C1"} if api.is_system else {})
         if not api.is_system:
             # By id: another's message is not there. By the other forms it would open a dispute of one's own.
             body = body | {"message": {"id": places["message"]}}
+    if row.endpoint == "delivery-receipts":
+        body = body | {"id": places["notice"]}
     if row.endpoint == "records/import":
         body, content_type = json.dumps(body).encode() + b"\n", "application/x-ndjson"
     else:

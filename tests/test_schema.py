@@ -119,6 +119,8 @@ REAL_FIELDS: dict[str, dict[str, Any]] = {
     },
     "POST /api/v1/opt-outs": {"phone": "+8613812340002"},
     "POST /api/v1/opt-ins": {"phone": "+8613812340002"},
+    "POST /api/v1/webhook-endpoints": {"url": "http://127.0.0.1:9/hook"},
+    "POST /api/v1/delivery-receipts": {"at": "2026-03-01T10:00:00Z"},
 }
 """Fields that invented data would hardly ever fill as they must be; the rest of the body stays invented."""
 
@@ -161,7 +163,7 @@ def send_some(requests: Any, token: str, known: Mapping[str, str]) -> Counter[in
 def known_in(label: str, places: Mapping[str, str]) -> dict[str, str]:
     """What stands in the path parameters of an operation, by their names."""
     return {
-        "key": places["dispute"],
+        "key": places["endpoint" if "/webhook-endpoints/" in label else "dispute"],
         "type": "loan",
         "external_id": places["loan"],
         "loan": places["loan"],

@@ -80,7 +80,7 @@ class ServiceSchema(AutoSchema):
         if direction != "response":
             return bodies
         codes = {"400", "401", "403", "429"}
-        if "{" in self.path:
+        if "{" in self.path or self.method.upper() in getattr(self.view, "body_names", ()):
             codes.add("404")
         if self.method.upper() in ("POST", "PUT", "PATCH"):
             codes |= {"413", "415"}

@@ -26,8 +26,9 @@ class ServiceView(APIView):
 
     `required_scopes`: for each HTTP method, the scope that a client needs (None: any client may); a method that is
     missing is not for clients. `customers`: the methods that customers may call (True: every method that the view has).
-    `phones`: the same for the holders of a verified phone. HEAD counts as GET. Inside, `self.caller` (and
-    `request.auth`) is the Caller.
+    `phones`: the same for the holders of a verified phone. HEAD counts as GET. `body_names`: the methods whose body
+    names an object that may not be there (404); of a path with parameters the schema knows it. Inside, `self.caller`
+    (and `request.auth`) is the Caller.
     `pagination_class`: of the view's list, if it has one: a subclass of CursorPages with its `ordering` (None: not in
     pages); `answer_page` uses it, and the schema shows it.
     """
@@ -40,6 +41,7 @@ class ServiceView(APIView):
     required_scopes: ClassVar[Mapping[str, str | None]] = {}
     customers: ClassVar[bool | frozenset[str]] = False
     phones: ClassVar[bool | frozenset[str]] = False
+    body_names: ClassVar[frozenset[str]] = frozenset()
     pagination_class: ClassVar[type[CursorPages] | None] = CursorPages
 
     @property

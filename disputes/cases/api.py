@@ -163,6 +163,7 @@ class DisputeView(ServiceView):
 
 class Disputes(DisputeView):
     required_scopes: ClassVar[dict[str, str | None]] = {"GET": "disputes:read", "POST": "disputes:write"}
+    body_names = frozenset({"POST"})
 
     @extend_schema(operation_id="list_disputes", responses=DisputeSerializer(many=True), parameters=FILTERS)
     def get(self, request: Request) -> Response:

@@ -82,11 +82,12 @@ class ConsolePort:
 
     def send(self, notice: Notice) -> Handed:
         line = f"{notice.subject_line}: " if notice.subject_line else ""
-        print(f"{notice.channel} to {_masked(notice)} ({notice.kind}, {notice.pk}): {line}{notice.text}", flush=True)
+        print(f"{notice.channel} to {masked(notice)} ({notice.kind}, {notice.pk}): {line}{notice.text}", flush=True)
         return Handed(reference=f"console-{notice.pk}")
 
 
-def _masked(notice: Notice) -> str:
+def masked(notice: Notice) -> str:
+    """What may be shown of the address."""
     if notice.channel == NoticeChannel.SMS:
         return mask_phone(notice.address)
     local, _, domain = notice.address.partition("@")
