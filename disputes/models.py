@@ -1,6 +1,6 @@
 """Gathers what the rooms define, for Django to find."""
 
-from disputes.cases.models import Check, Comment, Decision, Dispute
+from disputes.cases.models import Check, Comment, Decision, Dispute, LetterLink
 from disputes.holds.models import Hold, HoldCover, Permit, SuppressionChange
 from disputes.journal.models import Event
 from disputes.lanes.models import Lane
@@ -44,6 +44,7 @@ __all__ = [
     "HoldCover",
     "InstalmentVersion",
     "Lane",
+    "LetterLink",
     "Loan",
     "LoanVersion",
     "Message",

@@ -253,3 +253,20 @@ class Decision(models.Model):
 
     def __str__(self) -> str:
         return f"{self.outcome} ({self.state})"
+
+
+class LetterLink(models.Model):
+    """A private link to a dispute's letter, as it stands in the outcome's SMS.
+
+    `digest`: SHA-256 of the token, which itself is kept nowhere; `key_id`: of the key that it was made with, so that
+    the same link can be made again until that key is gone. A dispute that is closed anew gets a link of its own.
+    """
+
+    id = IdField()
+    dispute = models.ForeignKey(Dispute, on_delete=models.PROTECT, related_name="letter_links")
+    digest = models.BinaryField(max_length=32, unique=True, editable=False)
+    key_id = models.PositiveSmallIntegerField()
+    created_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"link of {self.created_at}"
