@@ -59,7 +59,7 @@ def read_url(url: str, *, loopback: bool) -> str:
     if "#" in url:
         raise BadAddress("invalid", "An address to post to has no fragment.")
     host = parts.hostname or ""
-    if port == 0 or not (_is_name(host) or _is_ipv6(parts.netloc, host)):
+    if port == 0 or not (_is_ipv6(host) if "[" in parts.netloc else _is_name(host)):
         raise BadAddress("invalid", "The address names no host; a name beyond ASCII is written as xn--….")
     place = f"[{host}]" if ":" in host else host
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
@@ -71,11 +71,9 @@ def _is_name(host: str) -> bool:
     return len(host) <= 253 and all(_LABEL.fullmatch(label) for label in host.removesuffix(".").split("."))
 
 
-def _is_ipv6(netloc: str, host: str) -> bool:
-    if "[" not in netloc or "%" in host:
-        return False
+def _is_ipv6(host: str) -> bool:
     try:
-        return isinstance(ip_address(host), IPv6Address)
+        return isinstance(ip_address(host), IPv6Address) and "%" not in host
     except ValueError:
         return False
 
