@@ -368,6 +368,12 @@ SETTINGS: tuple[Setting, ...] = (
         meaning="How long a system's token that was revoked may still pass in a process that has just seen it.",
         default="3",
     ),
+    Setting(
+        name="LENDER_NAME",
+        read=_text,
+        meaning="How the lender is called in what customers read.",
+        default="Recourse",
+    ),
     Setting(name="LENDER_TIME_ZONE", read=_zone, meaning="The lender's time zone.", default="Asia/Shanghai"),
     Setting(
         name="POLICY_PACK",

@@ -38,6 +38,7 @@ CREDENTIALS = HOME.directory / "credentials.json"
 
 # --- the lender ---
 DEFAULT_REGION: str = _values["DEFAULT_REGION"]
+LENDER_NAME: str = _values["LENDER_NAME"]
 LENDER_TIME_ZONE: str = _values["LENDER_TIME_ZONE"]
 POLICY_PACK: str = _values["POLICY_PACK"]
 POLICY_DIRECTORY: str = _values["POLICY_DIRECTORY"] or ""

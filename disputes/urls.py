@@ -3,6 +3,7 @@
 from disputes.cases.api import routes as cases
 from disputes.holds.api import routes as holds
 from disputes.notices.api import routes as notices
+from disputes.pages.api import routes as pages
 from disputes.records.api import routes as records
 
-urlpatterns = [*records, *cases, *holds, *notices]
+urlpatterns = [*records, *cases, *holds, *notices, *pages]

@@ -26,14 +26,20 @@ WINDOW = 60
 def seconds_to_wait(caller: Caller, *, now: float) -> int | None:
     """Counts one call. None where it may go on, else the seconds until the next window.
 
-    The limit a minute is the setting CALLS_PER_MINUTE, by kind of caller; 0 means no limit. Where the cache cannot be
-    reached nobody is refused: a limit is there to protect the service, not to stop it.
+    The limit a minute is the setting CALLS_PER_MINUTE, by kind of caller; 0 means no limit.
     """
     limit = settings.CALLS_PER_MINUTE.get(caller.kind, 0)
-    if not limit:
-        return None
+    return seconds_until_more(caller.key, limit=limit, now=now) if limit else None
+
+
+def seconds_until_more(who: str, *, limit: int, now: float) -> int | None:
+    """Counts one call of `who`, of whom `limit` are let through a minute. None where it may go on, else the seconds
+    until the next window.
+
+    Where the cache cannot be reached nobody is refused: a limit is there to protect the service, not to stop it.
+    """
     window = int(now // WINDOW)
-    key = f"calls:{caller.key}:{window}"
+    key = f"calls:{who}:{window}"
     cache = caches["default"]
     try:
         cache.add(key, 0, timeout=2 * WINDOW)

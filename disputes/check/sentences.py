@@ -191,9 +191,9 @@ def sentence_of(finding: Mapping[str, Any], *, language: str) -> str:
 
 def _written(value: Any, language: str) -> str | _Count:
     if isinstance(value, Mapping):
-        return _written_money(value, language)
+        return written_money(value, language)
     if isinstance(value, str):
-        return _written_day(date.fromisoformat(value), language)
+        return written_day(date.fromisoformat(value), language)
     return _Count(value) if isinstance(value, int) else str(value)
 
 
@@ -206,7 +206,8 @@ class _Count(int):
         return f"{int(self)} {thing}" if self == 1 else f"{int(self)} {thing}s"
 
 
-def _written_money(value: Mapping[str, str], language: str) -> str:
+def written_money(value: Mapping[str, str], language: str) -> str:
+    """An amount, ``{"amount", "currency"}``, as the reader writes it."""
     whole, point, rest = value["amount"].partition(".")
     amount = f"{int(whole):,}{point}{rest}"
     if language == "zh-hans":
@@ -214,7 +215,8 @@ def _written_money(value: Mapping[str, str], language: str) -> str:
     return f"{value['currency']} {amount}".strip()
 
 
-def _written_day(day: date, language: str) -> str:
+def written_day(day: date, language: str) -> str:
+    """A day as the reader writes it: ``3 February 2026``, ``2026年2月3日``."""
     if language == "zh-hans":
         return f"{day.year}年{day.month}月{day.day}日"
     return f"{day.day} {_MONTHS[day.month - 1]} {day.year}"

@@ -107,6 +107,18 @@ class RecordsPolicy:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Way:
+    """A way on, outside the lender, that a letter names: one line a language."""
+
+    zh_hans: str
+    en: str
+
+    def text(self, language: str) -> str:
+        """The line in ``zh-hans`` or ``en``; an unknown language reads English."""
+        return self.zh_hans if language == "zh-hans" else self.en
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Pack:
     """What is in force at an instant. `version` names every file's version that it was put together from."""
 
@@ -132,6 +144,8 @@ class Pack:
     """After a rejection, within which the same ground and loan with nothing new is a repetition."""
     waiting_customer_days: int
     """Of silence, after which a dispute returns from the customer to its agent."""
+    letter_ways: tuple[Way, ...]
+    """What a decision's letter says of the ways on outside the lender, in this order."""
     sources: Mapping[str, Source] = field(compare=False, hash=False)
     """By the value's key, as in the file."""
 

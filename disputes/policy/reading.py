@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from disputes.policy.contact_hours import read_time
-from disputes.policy.packs import Cap, ContactHours, LocalInterval, Pack, PackError, RecordsPolicy, Source, Terms
+from disputes.policy.packs import Cap, ContactHours, LocalInterval, Pack, PackError, RecordsPolicy, Source, Terms, Way
 
 FORCES = ("law", "rule", "std", "code", "guide", "own")
 READ = ("yes", "part")
@@ -214,6 +214,21 @@ def _hours(raw: object) -> tuple[LocalInterval, ...] | None:
     return tuple(intervals)
 
 
+def _ways(raw: object) -> tuple[Way, ...]:
+    """A list of ``{zh-hans = "…", en = "…"}``, each of one line."""
+    if not isinstance(raw, list) or len(raw) > 20:
+        raise ValueError("not a list of ways on, at most 20")
+    ways = []
+    for row in raw:
+        if not isinstance(row, dict) or set(row) != {"zh-hans", "en"}:
+            raise ValueError(f"a way on is a table with zh-hans and en: {row!r}")
+        lines = [row["zh-hans"], row["en"]]
+        if not all(isinstance(line, str) and line.strip() and len(line) <= 300 and "\n" not in line for line in lines):
+            raise ValueError(f"each language's text is one line of at most 300 letters: {row!r}")
+        ways.append(Way(zh_hans=row["zh-hans"], en=row["en"]))
+    return tuple(ways)
+
+
 KEYS: Mapping[str, Callable[[Any], Any]] = {
     "contact_hours": _hours,
     "contact_hours_categories": _names(CATEGORIES),
@@ -234,6 +249,7 @@ KEYS: Mapping[str, Callable[[Any], Any]] = {
     "delivery_presumed_hours": _whole(1, 24 * 366),
     "duplicative_days": _whole(0, 3660),
     "waiting_customer_days": _whole(1, 366),
+    "letter_ways": _ways,
 }
 
 
@@ -304,5 +320,6 @@ def _build(book: Book, version: str, day: date | None, values: Values) -> Pack:
         delivery_presumed_hours=value["delivery_presumed_hours"],
         duplicative_days=value["duplicative_days"],
         waiting_customer_days=value["waiting_customer_days"],
+        letter_ways=value["letter_ways"],
         sources={key: source for key, (stated, source) in values.items() if stated is not None or key[:4] != "cap."},
     )
