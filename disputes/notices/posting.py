@@ -90,7 +90,8 @@ def _code(error: Exception) -> str:
         return "address refused"
     if isinstance(error, socket.gaierror):
         return "name not resolved"
-    if isinstance(error.__cause__, ssl.SSLError) or isinstance(error, ssl.SSLError):
+    # httpcore takes an error's cause off, but wraps the first error itself.
+    if any(isinstance(one, ssl.SSLError) for one in (error, *error.args)):
         return "TLS refused"
     if isinstance(error, httpcore.TimeoutException):
         return "no answer in time"
