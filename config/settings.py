@@ -89,6 +89,7 @@ INSTALLED_APPS = [
     "django_structlog",
     "config.api",
     "disputes",
+    "feedback",
 ]
 MIDDLEWARE = [
     edge.REQUEST_ID_MIDDLEWARE,
