@@ -1,5 +1,6 @@
 from django.apps import AppConfig
 from django.core.exceptions import ImproperlyConfigured
+from django.db.models.signals import post_migrate
 
 
 class DisputesConfig(AppConfig):
@@ -8,7 +9,9 @@ class DisputesConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Reads the packs, so that a broken one stops the start; hangs on the import what higher rooms do inside it."""
+        """Reads the packs, so that a broken one stops the start; hangs on the import what higher rooms do inside it,
+        and on the migration the groups of the back office."""
+        from disputes.desk.groups import apply_groups
         from disputes.holds.covering import extend_holds
         from disputes.holds.permits import mark_used
         from disputes.holds.policies import check_packs
@@ -22,3 +25,4 @@ class DisputesConfig(AppConfig):
             hooks.on_owners_changed.append(extend_holds)
         if mark_used not in hooks.on_messages_arrived:
             hooks.on_messages_arrived.append(mark_used)
+        post_migrate.connect(apply_groups, dispatch_uid="disputes.desk.groups")

@@ -107,6 +107,10 @@ class Dispute(models.Model):
     last_check = models.ForeignKey("disputes.Check", null=True, on_delete=models.PROTECT, related_name="+")
 
     class Meta:
+        permissions = [  # who has them: disputes/desk/groups.py
+            ("work_cases", "Can work on the cases that they are given"),
+            ("supervise_cases", "Can work on anybody's cases, and approve decisions"),
+        ]
         indexes = [
             models.Index(fields=["customer", "-id"], name="dispute_by_customer"),
             models.Index(fields=["loan"], name="dispute_open_by_loan", condition=~Q(status="closed")),

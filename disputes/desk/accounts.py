@@ -1,0 +1,123 @@
+"""The account on both clocks, side by side: as it was, and as the lender's records knew it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+
+NOT_KNOWN = "not known then"
+NOTHING = "–"
+
+FIELDS: Mapping[str, str] = {
+    "days_past_due": "Days past due",
+    "delinquent_days": "Delinquent days",
+    "overdue_amount": "Overdue",
+    "oldest_unpaid_due_on": "Oldest unpaid, due on",
+    "next_due_on": "Next due on",
+    "outstanding": "Outstanding",
+    "overpaid": "Overpaid",
+    "settled": "Settled",
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """One thing on both clocks: the label's cells, then those of each clock; `differs` where the clocks do."""
+
+    label: tuple[str, ...]
+    was: tuple[str, ...]
+    known: tuple[str, ...]
+
+    @property
+    def differs(self) -> bool:
+        return self.was != self.known
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BothClocks:
+    """The whole account. `at`: the instant of the message, written on the lender's clock."""
+
+    at: str
+    summary: tuple[Row, ...]
+    instalments: tuple[Row, ...]
+    repayments: tuple[Row, ...]
+
+
+def both_clocks(facts: Mapping[str, Any] | None) -> BothClocks | None:
+    """A check's facts as rows to compare; None where the check looked at no account."""
+    if not facts or not facts.get("as_it_was") or not facts.get("as_known"):
+        return None
+    was, known = facts["as_it_was"], facts["as_known"]
+    return BothClocks(
+        at=local_instant(facts.get("at")),
+        summary=tuple(
+            Row(label=(label,), was=(_written(was.get(key)),), known=(_written(known.get(key)),))
+            for key, label in FIELDS.items()
+        ),
+        instalments=_paired(was["instalments"], known["instalments"], key=_instalment_key, cells=_instalment),
+        repayments=_paired(was["repayments"], known["repayments"], key=_repayment_key, cells=_repayment),
+    )
+
+
+def _paired(was: list[Any], known: list[Any], *, key: Any, cells: Any) -> tuple[Row, ...]:
+    """The rows of both lists, each once, in the order of the fuller reading; what one lacks was not known to it."""
+    left, right = ({key(row): row for row in rows} for rows in (was, known))
+    width = len(cells({}))
+    missing = (NOT_KNOWN, *("" for _ in range(width - 1)))
+    return tuple(
+        Row(
+            label=name,
+            was=cells(left[name]) if name in left else missing,
+            known=cells(right[name]) if name in right else missing,
+        )
+        for name in [*left, *(name for name in right if name not in left)]
+    )
+
+
+def _instalment_key(row: Mapping[str, Any]) -> tuple[str, ...]:
+    return (str(row["number"]), row["due_on"])
+
+
+def _instalment(row: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(_written(row.get(name)) for name in ("amount", "paid", "outstanding"))
+
+
+def _repayment_key(row: Mapping[str, Any]) -> tuple[str, ...]:
+    return (row["external_id"],)
+
+
+def _repayment(row: Mapping[str, Any]) -> tuple[str, ...]:
+    amount, paid, posted, reversed_at = (row.get(name) for name in ("amount", "paid_at", "posted_at", "reversed_at"))
+    undone = f"reversed {local_instant(reversed_at)}" if reversed_at else ""
+    return (_written(amount), local_instant(paid), local_instant(posted) if posted else "always known", undone)
+
+
+def _written(value: Any) -> str:
+    if value is None:
+        return NOTHING
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        return written_money(value)
+    return str(value)
+
+
+def written_money(value: Mapping[str, Any]) -> str:
+    """``{"amount": "1280.50", "currency": "CNY"}`` as ``1,280.50 CNY``."""
+    whole, point, rest = str(value["amount"]).partition(".")
+    return f"{int(whole):,}{point}{rest} {value['currency']}".strip()
+
+
+def local_instant(at: str | datetime | date | None) -> str:
+    """An instant (aware, or in ISO form) on the lender's clock, to the minute; empty for none."""
+    if not at:
+        return ""
+    instant = datetime.fromisoformat(at) if isinstance(at, str) else at
+    if not isinstance(instant, datetime):
+        return instant.isoformat()
+    return instant.astimezone(ZoneInfo(settings.LENDER_TIME_ZONE)).strftime("%Y-%m-%d %H:%M")

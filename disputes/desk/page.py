@@ -1,0 +1,236 @@
+"""What the page of one dispute shows: gathered in a fixed number of queries, whatever the dispute holds."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.contrib.auth.models import User
+
+from config.values.phone import mask_phone
+from disputes.cases.models import Comment, Decision, DecisionState, Dispute
+from disputes.cases.queries import SILENT_GROUNDS, comments_of, events_of
+from disputes.cases.reading import read_payments, read_selector, render_payment
+from disputes.check.sentences import sentence_of
+from disputes.desk import words
+from disputes.desk.accounts import BothClocks, both_clocks, local_instant, written_money
+from disputes.holds.models import Hold, SuppressionChange
+from disputes.holds.policies import pack_in_force
+from disputes.journal.models import Event
+from disputes.records.queries import text_of_message
+
+EVENTS_SHOWN = 100
+COMMENTS_SHOWN = 100
+SPEAKS_FOR: Mapping[str, str] = {"customer": "for the customer", "lender": "for the lender", "nobody": "for nobody"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ShownHold:
+    """A hold of the dispute: `stands`; `permits_out`: granted before it, and alive by the last word of the feed."""
+
+    id: uuid.UUID
+    stands: bool
+    source: str
+    covers: str
+    reason: str
+    why: str
+    placed: str
+    released: str
+    permits_out: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Moment:
+    """An event or written words, on the lender's clock. `who`: a user's name, else the kind of caller."""
+
+    at: str
+    who: str
+    what: str
+    more: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DisputePage:
+    """All that an agent reads of a dispute. Phones are masked; times are written on the lender's clock."""
+
+    dispute: Dispute
+    title: str
+    ground: str
+    status: str
+    outcome: str
+    is_silent: bool
+    payments: tuple[str, ...]
+    selector: Mapping[str, Any]
+    message: Mapping[str, str] | None
+    verdict: str
+    cause: str
+    detail: str
+    findings: tuple[tuple[str, str, str], ...]
+    checked: str
+    account: BothClocks | None
+    holds: tuple[ShownHold, ...]
+    deadlines: tuple[tuple[str, str, str, bool], ...]
+    timeline: tuple[Moment, ...]
+    timeline_cut: bool
+    comments: tuple[Moment, ...]
+    notes: tuple[Moment, ...]
+    waiting: Decision | None
+    decided: tuple[Decision, ...]
+    limitation: bool
+
+
+def page_of(*, dispute: Dispute, deadlines: Sequence[tuple[str, datetime | None]], now: datetime) -> DisputePage:
+    """The page of a dispute that was read with its message and last check. `deadlines`: label and instant (None where
+    it runs no more). Eight queries."""
+    check = dispute.last_check
+    events, comments = _newest(events_of(dispute), EVENTS_SHOWN), _newest(comments_of(dispute), COMMENTS_SHOWN)
+    names = _names(events, comments)
+    decisions = list(Decision.objects.filter(dispute=dispute).select_related("decided_by", "second_by").order_by("-id"))
+    written = [(one.internal, _comment(one, names)) for one in comments]
+    return DisputePage(
+        dispute=dispute,
+        title=dispute.reference,
+        ground=words.GROUNDS[dispute.ground],
+        status=words.STATUSES[dispute.status],
+        outcome=words.OUTCOMES.get(dispute.outcome or "", ""),
+        is_silent=dispute.ground in SILENT_GROUNDS,
+        payments=tuple(_payment(render_payment(row)) for row in read_payments(dispute.claimed_payments)),
+        selector=_described(dispute),
+        message=_message(dispute),
+        verdict=words.VERDICTS.get(check.verdict, "") if check else "Not checked yet",
+        cause=words.CAUSES.get(check.cause or "", words.plain(check.cause)) if check else "",
+        detail=words.DETAILS.get(check.detail or "", words.plain(check.detail)) if check else "",
+        findings=tuple(_finding(row) for row in check.findings) if check else (),
+        checked=local_instant(check.checked_at) if check else "",
+        account=both_clocks(check.facts) if check else None,
+        holds=tuple(_holds(dispute, now)),
+        deadlines=tuple(
+            (label, local_instant(at), words.due_in(at, now=now), at < now) for label, at in deadlines if at is not None
+        ),
+        timeline=tuple(_event(event, names) for event in events[:EVENTS_SHOWN]),
+        timeline_cut=len(events) > EVENTS_SHOWN,
+        comments=tuple(moment for internal, moment in written if not internal),
+        notes=tuple(moment for internal, moment in written if internal),
+        waiting=next((one for one in decisions if one.state == DecisionState.WAITING_SECOND), None),
+        decided=tuple(one for one in decisions if one.state != DecisionState.WAITING_SECOND),
+        limitation=pack_in_force(at=dispute.opened_at).name == "cn",
+    )
+
+
+def _newest(rows: Any, count: int) -> list[Any]:
+    """The newest `count` rows and one more, oldest first: the one more tells that there are others."""
+    return list(reversed(rows.order_by("-id")[: count + 1]))[-(count + 1) :]
+
+
+def _names(events: Sequence[Event], comments: Sequence[Comment]) -> dict[str, str]:
+    """The user's name by the id that events and words carry."""
+    ids = {one.actor_id for one in events if one.actor_type == "user"}
+    ids |= {one.author_id for one in comments if one.author_type == "user"}
+    rows = User.objects.filter(pk__in=[one for one in ids if one.isdigit()])
+    return {str(user.pk): user.get_full_name() or user.username for user in rows}
+
+
+def _who(kind: str, id: str, names: Mapping[str, str]) -> str:
+    return names.get(id, "a colleague") if kind == "user" else {"client": "the lender's system"}.get(kind, kind)
+
+
+def _event(event: Event, names: Mapping[str, str]) -> Moment:
+    more = ", ".join(f"{words.plain(key)}: {words.plain(str(value))}" for key, value in _telling(event.data))
+    return Moment(
+        at=local_instant(event.at),
+        who=_who(event.actor_type, event.actor_id, names),
+        what=words.event_words(event.kind),
+        more=more,
+    )
+
+
+def _telling(data: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """What an event says beside ids, which tell a person nothing."""
+    return [(key, value) for key, value in data.items() if value not in (None, "", [], {}) and not _is_id(value)]
+
+
+def _is_id(value: Any) -> bool:
+    if isinstance(value, (dict, list)):
+        return True
+    try:
+        uuid.UUID(str(value))
+    except ValueError:
+        return False
+    return True
+
+
+def _comment(comment: Comment, names: Mapping[str, str]) -> Moment:
+    who = _who(comment.author_type, comment.author_id, names)
+    return Moment(at=local_instant(comment.at), who=who, what=comment.text, more="")
+
+
+def _payment(payment: Mapping[str, Any]) -> str:
+    reference = f", reference {payment['reference']}" if payment["reference"] else ""
+    return f"{written_money(payment['amount'])} on {payment['paid_on']}{reference}"
+
+
+def _described(dispute: Dispute) -> Mapping[str, Any]:
+    """How the customer described a message that nobody has found."""
+    if dispute.message is not None:
+        return {}
+    said = read_selector(dispute.selector)
+    if said.get("phone"):
+        said["phone"] = mask_phone(said["phone"])
+    if said.get("received_at"):
+        said["received_at"] = local_instant(said["received_at"])
+    return {words.plain(name): value for name, value in said.items()}
+
+
+def _message(dispute: Dispute) -> Mapping[str, str] | None:
+    message = dispute.message
+    if message is None:
+        return None
+    personal = text_of_message(message)
+    return {
+        "text": personal.get("body") or "The text is not in the records.",
+        "phone": mask_phone(personal["phone"]) if personal.get("phone") else "a number that was erased",
+        "sent": local_instant(message.sent_at),
+        "list": local_instant(message.list_built_at),
+        "category": message.category,
+        "channel": message.channel,
+        "rule": message.sending_rule or "",
+        "vendor": message.vendor or "",
+        "loan": message.loan or "",
+        "external_id": message.external_id,
+    }
+
+
+def _finding(row: Mapping[str, Any]) -> tuple[str, str, str]:
+    """For whom it speaks (the code and in words), and its sentence."""
+    return row["speaks_for"], SPEAKS_FOR[row["speaks_for"]], sentence_of(row, language="en")
+
+
+def _holds(dispute: Dispute, now: datetime) -> list[ShownHold]:
+    rows = list(Hold.objects.filter(dispute=dispute.pk).order_by("-placed_at", "-id")[:20])
+    out = _permits_out([row.pk for row in rows], now)
+    return [
+        ShownHold(
+            id=row.pk,
+            stands=row.released_at is None,
+            source=row.source,
+            covers=words.SCOPES[row.scope],
+            reason=words.HOLD_REASONS.get(row.reason, words.plain(row.reason)),
+            why=words.GROUNDS.get(row.why, row.why),
+            placed=local_instant(row.placed_at),
+            released=local_instant(row.released_at),
+            permits_out=out.get(row.pk, 0),
+        )
+        for row in rows
+    ]
+
+
+def _permits_out(holds: Sequence[uuid.UUID], now: datetime) -> dict[uuid.UUID, int]:
+    """How many permits that the feed listed for recall still live, by hold."""
+    alive: dict[uuid.UUID, set[str]] = {}
+    for hold, permits in SuppressionChange.objects.filter(hold__in=list(holds)).values_list("hold", "permits_out"):
+        ends = {row["id"] for row in permits if datetime.fromisoformat(str(row["expires_at"])) > now}
+        alive.setdefault(hold, set()).update(ends)
+    return {hold: len(ids) for hold, ids in alive.items()}

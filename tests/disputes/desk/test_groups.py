@@ -1,0 +1,66 @@
+"""Who may do what in the back office, group by group."""
+
+from __future__ import annotations
+
+import pytest
+from django.contrib.auth.models import Group, User
+
+from config.credentials import USERS
+from disputes.desk.groups import GROUPS, SUPERVISE, WORK, apply_groups, powers_of
+
+pytestmark = pytest.mark.django_db
+
+
+def user(*groups: str, **more: bool) -> User:
+    made = User.objects.create(username="-".join(groups) or "nobody", is_staff=True, **more)
+    made.groups.set(Group.objects.filter(name__in=groups))
+    return made
+
+
+def test_the_groups_are_there_after_the_migrations_under_the_names_of_the_embedded_users() -> None:
+    assert set(Group.objects.values_list("name", flat=True)) >= set(GROUPS)
+    assert {role["group"] for role in USERS.values()} <= set(GROUPS)
+
+
+@pytest.mark.parametrize(
+    ("group", "powers"),
+    [("agents", {WORK}), ("supervisors", {WORK, SUPERVISE}), ("auditors", set()), ("administrators", set())],
+)
+def test_each_group_has_its_powers_and_no_other(group: str, powers: set[str]) -> None:
+    assert powers_of(user(group)) == powers
+
+
+def test_a_superuser_decides_nothing_unless_they_are_an_agent_too() -> None:
+    assert powers_of(user("administrators", is_superuser=True)) == frozenset()
+    assert powers_of(user("administrators", "agents", is_superuser=True)) == {WORK}
+
+
+def test_who_was_switched_off_has_no_power_left() -> None:
+    gone = user("supervisors", is_active=False)
+    assert powers_of(gone) == frozenset()
+    outside = user("agents")
+    outside.is_staff = False
+    assert powers_of(outside) == frozenset()
+
+
+def test_auditors_may_see_everything_and_change_nothing() -> None:
+    given = user("auditors").get_group_permissions()
+    assert "disputes.view_event" in given
+    assert [name for name in given if not name.split(".")[1].startswith("view_")] == []
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_nobody_but_administrators_reaches_users_and_clients(group: str) -> None:
+    given = user(group).get_group_permissions()
+    reached = {name for name in given if name.startswith(("auth.", "api.", "oauth2_provider."))}
+    assert bool(reached) == (group == "administrators")
+    assert "auth.change_group" not in given, "who changes groups makes themselves whatever they like"
+
+
+def test_what_somebody_added_to_a_group_by_hand_is_gone_after_the_next_migration() -> None:
+    group = Group.objects.get(name="agents")
+    before = set(group.permissions.values_list("codename", flat=True))
+    group.permissions.set([])
+    apply_groups()
+    apply_groups()
+    assert set(group.permissions.values_list("codename", flat=True)) == before
