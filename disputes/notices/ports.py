@@ -166,13 +166,14 @@ class SmtpPort:
             raise Unavailable(type(error).__name__) from error
         try:
             backend.send_messages([message])
+        # Without their cause: a mail server's words quote the address, and a traceback would log them.
         except smtplib.SMTPRecipientsRefused as error:
-            raise _of_code(min(code for code, _ in error.recipients.values())) from error
+            raise _of_code(min(code for code, _ in error.recipients.values())) from None
         except smtplib.SMTPResponseException as error:
-            raise _of_code(error.smtp_code) from error
+            raise _of_code(error.smtp_code) from None
         except (smtplib.SMTPException, OSError) as error:
             # The line fell silent: whether before or after the text was taken, nobody can say.
-            raise Unavailable(type(error).__name__, in_doubt=True) from error
+            raise Unavailable(type(error).__name__, in_doubt=True) from None
         finally:
             _close(backend)
         return Handed(reference=reference)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import traceback
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -69,8 +70,8 @@ def smtp_carrier(server: MailServer) -> Carrier:
         channel="email",
         taken=lambda: [text(message) for message in server.messages],
         ids=lambda: [message["Message-ID"] for message in server.messages],
-        refuse=lambda: server.says.update({"RCPT": "550 nobody here"}),
-        overload=lambda: server.says.update({"RCPT": "451 later"}),
+        refuse=lambda: server.says.update({"RCPT": "550 wang@mail.example is not here"}),
+        overload=lambda: server.says.update({"RCPT": "451 wang@mail.example: later"}),
         fall_silent=lambda: server.says.update({"DATA.": ""}),
     )
 
@@ -102,9 +103,19 @@ def test_a_second_try_comes_under_the_same_name(carrier: Carrier) -> None:
 
 def test_a_refusal_is_for_good(carrier: Carrier) -> None:
     carrier.refuse()
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(Refused):
         carrier.port.send(notice(carrier.channel))
-    assert "wang" not in refused.value.code
+
+
+@pytest.mark.parametrize("failing", ["refuse", "overload", "fall_silent"])
+def test_no_failure_quotes_the_address_or_the_text_in_its_traceback(carrier: Carrier, failing: str) -> None:
+    getattr(carrier, failing)()
+    one = notice(carrier.channel)
+    with pytest.raises((Refused, Unavailable)) as failed:
+        carrier.port.send(one)
+    said = "".join(traceback.format_exception(failed.value))
+    assert one.address not in said
+    assert "D-7K3M" not in said
 
 
 def test_an_overloaded_carrier_is_unavailable_and_surely_has_nothing(carrier: Carrier) -> None:
