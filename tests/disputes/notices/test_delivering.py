@@ -159,6 +159,7 @@ def test_a_delivery_that_fails_for_three_days_is_parked_and_the_next_one_has_its
     assert now > start + timedelta(days=3)
     parked, delivered = WebhookDelivery.objects.order_by("message")
     assert (parked.state, parked.last_status, parked.last_error) == ("parked", 500, "answered 500")
+    assert parked.parked_at is not None
     assert parked.parked_at >= start + timedelta(days=3)
     assert delivered.state == "delivered"
 

@@ -115,6 +115,7 @@ def test_an_instant_in_the_future_is_refused_but_not_for_a_clock_that_is_a_littl
     assert (refused.json()["errors"][0]["attr"], refused.json()["errors"][0]["code"]) == ("at", "in_the_future")
     assert receipt(api, notice.pk, at=timezone.now() + timedelta(seconds=5)).status_code == 200
     notice.refresh_from_db()
+    assert notice.delivered_at is not None
     assert notice.delivered_at <= timezone.now()
 
 

@@ -27,7 +27,13 @@ SUBJECT = uuid.UUID(int=5)
 
 
 def queued(**changes: Any) -> Notice:
-    said = {"kind": "outcome", "subject": SUBJECT, "key": "1", "channel": "sms", "address": "+8613812340001"}
+    said: dict[str, Any] = {
+        "kind": "outcome",
+        "subject": SUBJECT,
+        "key": "1",
+        "channel": "sms",
+        "address": "+8613812340001",
+    }
     with transaction.atomic():
         return queue_notice(
             **{**said, "language": "en", "text": "Your dispute is closed.", "now": timezone.now()} | changes
