@@ -232,7 +232,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     },
     "tidy webhooks": {
         "task": "disputes.tasks.tidy_webhooks",
-        "schedule": 24 * 3600.0,
+        "schedule": 3600.0,
         "options": {"expires": 3600},
     },
     "keep the partitions": {
