@@ -203,12 +203,8 @@ def _child_environment(home: embedded.Home) -> dict[str, str]:
 def _mark() -> str:
     """A digest of what a set-up depends on: the migrations, the callers, the demo lender."""
     digest = hashlib.sha256((environment.ROOT / "requirements.txt").read_bytes())
-    sources = [
-        "config/credentials.py",
-        "config/roles.py",
-        "disputes/demo.py",
-        "disputes/management/commands/load_demo.py",
-    ]
+    sources = ["config/credentials.py", "config/roles.py"]
+    sources += [str(path.relative_to(environment.ROOT)) for path in sorted(environment.ROOT.glob("demo/**/*.py"))]
     migrations = sorted(environment.ROOT.glob("*/migrations/*.py")) + sorted(
         environment.ROOT.glob("*/*/migrations/*.py")
     )

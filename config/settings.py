@@ -39,6 +39,7 @@ CREDENTIALS = HOME.directory / "credentials.json"
 # --- the lender ---
 DEFAULT_REGION: str = _values["DEFAULT_REGION"]
 LENDER_NAME: str = _values["LENDER_NAME"]
+PUBLIC_URL: str = _values["PUBLIC_URL"] or (f"http://127.0.0.1:{PORT}" if EMBEDDED else "")
 LENDER_TIME_ZONE: str = _values["LENDER_TIME_ZONE"]
 POLICY_PACK: str = _values["POLICY_PACK"]
 POLICY_DIRECTORY: str = _values["POLICY_DIRECTORY"] or ""
@@ -90,6 +91,7 @@ INSTALLED_APPS = [
     "config.api",
     "disputes",
     "feedback",
+    "demo",
 ]
 MIDDLEWARE = [
     edge.REQUEST_ID_MIDDLEWARE,
@@ -246,6 +248,13 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "options": {"expires": 3600},
     },
 }
+if EMBEDDED:
+    # What a lender's nightly feeds do: else the demo lender's records would be too old for the gate after a day.
+    CELERY_BEAT_SCHEDULE["keep the demo lender's feeds fresh"] = {
+        "task": "demo.tasks.refresh",
+        "schedule": 1800.0,
+        "options": {"expires": 1800},
+    }
 DJANGO_CELERY_BEAT_TZ_AWARE = True
 
 # --- the edge ---

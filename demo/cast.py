@@ -1,32 +1,20 @@
-"""A small demo lender: a loan for each way in which a message goes wrong, and some where the lender is right.
+"""Ten told stories: a loan for each way in which a message goes wrong, and some where the lender is right.
 
 Plain import lines, dated around the day they are made, so that they pass through the same door as a lender's own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from datetime import date, datetime, timedelta
+from collections.abc import Iterator
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
-from zoneinfo import ZoneInfo
+
+from demo.calendar import ZONE, Days
 
 Line = dict[str, Any]
 
-ZONE = "Asia/Shanghai"
 INSTALMENT = "1280.50"
-RULES: tuple[Line, ...] = (
-    {
-        "external_id": "overdue-1",
-        "name": "Overdue from the first day",
-        "aim": "overdue",
-        "min_dpd": 1,
-        "owner": "collections",
-    },
-    {"external_id": "overdue-7", "name": "Overdue a week", "aim": "overdue", "min_dpd": 7, "owner": "collections"},
-    {"external_id": "early-risk", "name": "Early risk score", "aim": "risk", "owner": "risk"},
-    {"external_id": "due-soon", "name": "Due in three days", "aim": "pre_due", "owner": "service"},
-)
 
 
 class Story:
@@ -65,7 +53,7 @@ class Story:
         return f"C-{self.number}"
 
     def lines(self, *, today: date) -> Iterator[Line]:
-        at = at_hour(today)
+        at = Days(today).at
         sent = today - timedelta(days=1)
         due = [sent + timedelta(days=self.due_in + 30 * (place - 2)) for place in range(6)]
         opened = due[0] - timedelta(days=30)
@@ -126,17 +114,6 @@ class Story:
         }
 
 
-def at_hour(today: date) -> Callable[[date, int], str]:
-    """A function from a local day and hour to an RFC 3339 instant; never after the start of `today`."""
-    zone = ZoneInfo(ZONE)
-
-    def at(day: date, hour: int) -> str:
-        instant = datetime(day.year, day.month, day.day, hour, tzinfo=zone)
-        return min(instant, datetime(today.year, today.month, today.day, tzinfo=zone)).isoformat()
-
-    return at
-
-
 def _repayment(loan: str, number: int, *, paid: str, posted: str) -> Line:
     return {
         "type": "repayment",
@@ -192,16 +169,7 @@ def stories() -> list[Story]:
     ]
 
 
-def demo_lines(*, today: date) -> Iterator[Line]:
-    """Every line of the demo lender, with the watermarks of its feeds. `today`: the local date in the lender's zone."""
-    for rule in RULES:
-        yield {"type": "sending_rule", **rule}
+def story_lines(*, today: date) -> Iterator[Line]:
+    """Every line of the ten. `today`: the local date in the lender's zone."""
     for story in stories():
         yield from story.lines(today=today)
-    for feed in ("repayments", "schedule", "messages"):
-        yield {
-            "type": "watermark",
-            "external_id": f"{feed}-{today:%Y%m%d}",
-            "feed": feed,
-            "complete_until": at_hour(today)(today, 0),
-        }
