@@ -28,9 +28,13 @@ from disputes.records.models import (
     Watch,
     WatermarkVersion,
 )
+from disputes.routing.models import Agent, Calendar, Clock, Escalation, Queue, RoutedCase
 
 __all__ = [
+    "Agent",
+    "Calendar",
     "Check",
+    "Clock",
     "Comment",
     "Customer",
     "CustomerPersonal",
@@ -39,6 +43,7 @@ __all__ = [
     "CustomerVersion",
     "Decision",
     "Dispute",
+    "Escalation",
     "Event",
     "Hold",
     "HoldCover",
@@ -54,8 +59,10 @@ __all__ = [
     "Notice",
     "OutboxTopic",
     "Permit",
+    "Queue",
     "RepaymentVersion",
     "ReversalVersion",
+    "RoutedCase",
     "SendingRule",
     "SendingRuleVersion",
     "SuppressionChange",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -43,3 +43,22 @@ def record_event(
         actor_id=actor.id,
         data=dict(data or {}),
     )
+
+
+def record_events(
+    *, subject_type: str, kind: str, actor: Actor, at: datetime, data: Mapping[uuid.UUID, Mapping[str, Any]]
+) -> None:
+    """Writes one event of the same kind for each subject, in one statement. As `record_event` otherwise."""
+    rows: Iterable[Event] = (
+        Event(
+            subject_type=subject_type,
+            subject_id=subject,
+            kind=kind,
+            at=at,
+            actor_type=actor.type,
+            actor_id=actor.id,
+            data=dict(said),
+        )
+        for subject, said in data.items()
+    )
+    Event.objects.bulk_create(rows)
