@@ -86,7 +86,9 @@ class Cap:
 class Terms:
     """Calendar days from receipt, whose own day does not count; due by the end of the last day.
 
-    `decide_complex`, `decide_extended`: the longer terms, the second only where it was approved and the customer told.
+    `first_answer_clock`, `decide_clock`: ``calendar``, or ``business``: then the term is so many open `…_hours` of the
+    lender's calendar, which stop while the customer is asked something. `decide_complex`, `decide_extended`: the
+    longer terms, the second only where it was approved and the customer told.
     """
 
     acknowledge_days: int
@@ -94,6 +96,10 @@ class Terms:
     decide_days: int
     decide_complex_days: int
     decide_extended_days: int
+    first_answer_clock: str
+    first_answer_hours: int
+    decide_clock: str
+    decide_hours: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

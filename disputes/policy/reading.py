@@ -182,6 +182,12 @@ def _whole(least: int, most: int) -> Callable[[Any], int]:
     return parse
 
 
+def _clock(raw: object) -> str:
+    if raw not in ("business", "calendar"):
+        raise ValueError('"business" or "calendar"')
+    return str(raw)
+
+
 def _flag(raw: object) -> bool:
     if not isinstance(raw, bool):
         raise ValueError(f"neither true nor false: {raw!r}")
@@ -238,7 +244,11 @@ KEYS: Mapping[str, Callable[[Any], Any]] = {
     "always_pass": _names(CATEGORIES),
     "acknowledge_days": _whole(0, 366),
     "first_answer_days": _whole(0, 366),
+    "first_answer_clock": _clock,
+    "first_answer_hours": _whole(1, 24 * 366),
     "decide_days": _whole(0, 366),
+    "decide_clock": _clock,
+    "decide_hours": _whole(1, 24 * 366),
     "decide_complex_days": _whole(0, 366),
     "decide_extended_days": _whole(0, 366),
     "auto_close_customer_right": _flag,
@@ -293,6 +303,10 @@ def _build(book: Book, version: str, day: date | None, values: Values) -> Pack:
         decide_days=value["decide_days"],
         decide_complex_days=value["decide_complex_days"],
         decide_extended_days=value["decide_extended_days"],
+        first_answer_clock=value["first_answer_clock"],
+        first_answer_hours=value["first_answer_hours"],
+        decide_clock=value["decide_clock"],
+        decide_hours=value["decide_hours"],
     )
     if not terms.decide_days <= terms.decide_complex_days <= terms.decide_extended_days:
         raise PackError(book.file, "decide_days", f"a longer term is shorter than the plain one, in version {version}")

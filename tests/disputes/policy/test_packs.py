@@ -65,6 +65,18 @@ def test_the_cn_pack_changes_on_the_days_of_its_texts(day, version, hours, days)
     assert PACKS.version("cn", version) == pack
 
 
+def test_the_lenders_terms_run_on_business_time_and_the_regulators_on_the_calendar():
+    """CBIRC order 2020 no. 3, art. 18 counts days from receipt, from the day that it is in force."""
+    [house] = PACKS.by_name["house"]
+    assert (house.terms.first_answer_clock, house.terms.first_answer_hours) == ("business", 16)
+    assert (house.terms.decide_clock, house.terms.decide_hours) == ("business", 80)
+    for pack in PACKS.by_name["cn"]:
+        in_force = pack.valid_from is not None and pack.valid_from >= date(2020, 3, 1)
+        assert pack.terms.decide_clock == ("calendar" if in_force else "business"), pack.version
+        assert pack.sources["decide_clock"].force == ("rule" if in_force else "own")
+        assert pack.terms.first_answer_clock == "business"
+
+
 def test_versions_change_at_midnight_of_the_lenders_zone():
     midnight = datetime(2025, 2, 28, tzinfo=ZoneInfo("Asia/Shanghai"))
     before = PACKS.in_force("cn", midnight - timedelta(microseconds=1), "Asia/Shanghai")
@@ -177,6 +189,21 @@ BROKEN = {
         changed("watermarks = { value = true", "watermarks = { value = 1"),
         "version.0.watermarks.value",
         "true nor false",
+    ),
+    "a clock that is none": (
+        changed('decide_clock = { value = "business"', 'decide_clock = { value = "working days"'),
+        "version.0.decide_clock.value",
+        '"business" or "calendar"',
+    ),
+    "a clock that is a list": (
+        changed('decide_clock = { value = "business"', 'decide_clock = { value = ["business"]'),
+        "version.0.decide_clock.value",
+        '"business" or "calendar"',
+    ),
+    "a business term of no length": (
+        changed("decide_hours = { value = 80", "decide_hours = { value = 0"),
+        "version.0.decide_hours.value",
+        "whole number",
     ),
     "an unknown category": (
         changed('"survey"]', '"surveys"]'),
