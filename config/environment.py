@@ -374,6 +374,14 @@ SETTINGS: tuple[Setting, ...] = (
         meaning="How the lender is called in what customers read.",
         default="Recourse",
     ),
+    Setting(
+        name="PUBLIC_URL",
+        read=lambda raw: _url("https", "http")(raw).rstrip("/"),
+        meaning="Where customers reach this service from the internet, `https://disputes.lender.example`: links in SMS "
+        "and e-mail begin with it. None: texts have no links, and survey waves send nothing.",
+        default="",
+        embedded="`http://127.0.0.1` and PORT",
+    ),
     Setting(name="LENDER_TIME_ZONE", read=_zone, meaning="The lender's time zone.", default="Asia/Shanghai"),
     Setting(
         name="POLICY_PACK",

@@ -237,6 +237,11 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 3600.0,
         "options": {"expires": 3600},
     },
+    "keep the survey waves": {
+        "task": "feedback.tasks.keep_waves",
+        "schedule": 60.0,
+        "options": {"expires": 60},
+    },
     "keep the partitions": {
         "task": "disputes.tasks.keep_partitions",
         "schedule": 24 * 3600.0,

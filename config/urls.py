@@ -5,6 +5,7 @@ from django.urls import URLPattern, URLResolver, include, path
 
 from config import health
 from disputes.pages.letters import pages as letters
+from feedback.pages.survey import pages as survey_pages
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("healthz", health.healthz),
@@ -12,6 +13,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("metrics", health.metrics),
     path("admin/", admin.site.urls),
     path("api/v1/", include("disputes.urls")),
+    path("api/v1/", include("feedback.urls")),
+    path("", include(survey_pages)),
     path("", include(letters)),
     path("", include("config.api.urls")),
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from celery import shared_task
@@ -42,7 +42,7 @@ def deliver_webhooks(payload: Mapping[str, Any]) -> None:
     delivering.deliver_in_turn(endpoint_id=endpoint, key=payload["key"], clock=timezone.now)
 
 
-SUBSCRIBERS: Mapping[str, Sequence[tuple[str, queue.Subscriber]]] = {
+SUBSCRIBERS: dict[str, list[tuple[str, queue.Subscriber]]] = {
     "dispute.opened": [("check_dispute", check_dispute)],
     "check.requested": [("check_dispute", check_dispute)],
     "loan.changed": [("recheck_loan", recheck_loan)],
@@ -59,6 +59,15 @@ SUBSCRIBERS: Mapping[str, Sequence[tuple[str, queue.Subscriber]]] = {
     "hold.released": [],
 }
 """Topic → the functions that hear it, called in this order. A topic that nobody hears yet is done at once."""
+
+
+def hear(*, topic: str, name: str, subscriber: queue.Subscriber) -> None:
+    """Lets a function of an app above hear a topic, after those that hear it already; twice is once. Called when the
+    app starts, so that nothing here knows of that app."""
+    heard = SUBSCRIBERS.setdefault(topic, [])
+    if name not in [known for known, _ in heard]:
+        heard.append((name, subscriber))
+
 
 WEBHOOK_ROUND = 5
 """Seconds between two looks for deliveries that are due (config/settings.py)."""

@@ -24,6 +24,16 @@ _KEPT = {
 """What a migration filled: lanes are fixed rows, and a flush would take them."""
 
 
+_REFERRING = """
+WITH RECURSIVE reached (table_id) AS (
+    SELECT unnest(%s::text[])::regclass::oid
+    UNION SELECT conrelid FROM pg_constraint JOIN reached ON confrelid = table_id WHERE contype = 'f'
+)
+SELECT table_id::regclass::text FROM reached ORDER BY 1
+"""
+"""Those tables and all that point to them: CASCADE empties these too, so that their triggers must be off as well."""
+
+
 def _empty_tables(self: TransactionTestCase) -> None:
     """Empties what a transactional test filled, and only that: Django's flush empties every table.
 
@@ -43,6 +53,8 @@ def _empty_tables(self: TransactionTestCase) -> None:
             cursor.execute(asked)
             filled = [connection.ops.quote_name(row[0]) for row in cursor.fetchall()]
             if filled:
+                cursor.execute(_REFERRING, [filled])
+                filled = [row[0] for row in cursor.fetchall()]
                 off = "".join(f"ALTER TABLE {table} DISABLE TRIGGER USER;" for table in filled)
                 on = "".join(f"ALTER TABLE {table} ENABLE TRIGGER USER;" for table in filled)
                 cursor.execute(f"BEGIN; {off} TRUNCATE {', '.join(filled)} CASCADE; {on} COMMIT;")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import uuid
+from datetime import datetime
+from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import F, Q, QuerySet
 
 from config.api.callers import Caller
 from config.values.ids import read_reference
-from disputes.cases.models import Comment, Dispute, Status
+from disputes.cases.models import Comment, Dispute, Outcome, Status
 from disputes.holds.models import Hold
 from disputes.journal.models import Event
 
@@ -71,3 +73,16 @@ def events_of(dispute: Dispute) -> QuerySet[Event]:
 def comments_of(dispute: Dispute) -> QuerySet[Comment]:
     """What was written to a dispute, oldest first."""
     return Comment.objects.filter(dispute=dispute).order_by("id")
+
+
+def disputes_closed(*, start: datetime, end: datetime) -> QuerySet[Dispute, Any]:
+    """The customers' disputes that closed in [start, end): rows of `customer`, `dispute`, `loan`, `outcome` and `at`,
+    several a customer. One that was merged into another counts with that other alone."""
+    closed = Dispute.objects.filter(status=Status.CLOSED, closed_at__gte=start, closed_at__lt=end)
+    customers = closed.filter(customer__isnull=False).exclude(outcome=Outcome.MERGED)
+    return customers.annotate(dispute=F("id"), at=F("closed_at")).values("customer", "dispute", "loan", "outcome", "at")
+
+
+def customers_disputing() -> QuerySet[Dispute, Any]:
+    """Rows of `customer`: who has a dispute that is not closed."""
+    return Dispute.objects.filter(customer__isnull=False).exclude(status=Status.CLOSED).values("customer")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Q, QuerySet
+from django.db.models import F, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 
 from config.fields import keyring, phone_digest, place_of
 from config.values.ciphertext import unseal
@@ -21,6 +22,7 @@ from disputes.records.models import (
     Customer,
     CustomerPersonal,
     CustomerPhone,
+    CustomerPhoneVersion,
     Loan,
     Message,
     MessagePersonal,
@@ -202,3 +204,35 @@ def personal_of(
         version: json.loads(unseal(keyring(), bytes(sealed or b""), place=place_of(table, "sealed", version)))
         for version, sealed in rows.values_list("version_id", "sealed")
     }
+
+
+def customers_messaged(*, start: datetime, end: datetime) -> QuerySet[Message, Any]:
+    """Who was sent a message in [start, end): rows of `customer`, `loan` and `at`, several a customer. Surveys do not
+    count; a message that names no loan counts for whose own the phone is."""
+    sent = Message.objects.filter(sent_at__gte=start, sent_at__lt=end, voided=False).exclude(category="survey")
+    of_loan = Loan.objects.filter(pk=OuterRef("loan")).values("customer")
+    of_phone = CustomerPhone.objects.filter(digest=OuterRef("phone_digest"), role="own").values("customer")[:1]
+    owner = Coalesce(Subquery(of_loan), Subquery(of_phone))
+    return (
+        sent.annotate(customer=owner, at=F("sent_at")).filter(customer__isnull=False).values("customer", "loan", "at")
+    )
+
+
+def numbers_of_customers(*, customers: Iterable[str], at: datetime) -> dict[str, str]:
+    """The own number (E.164) under which each customer is reached on that day (the lender's), in a fixed number of
+    queries: the first that the records list. A customer without one is left out."""
+    rows = Customer.objects.filter(pk__in=list(customers), version_id__isnull=False)
+    versions = dict(rows.values_list("version_id", "external_id"))
+    day = local_day(at, settings.LENDER_TIME_ZONE)
+    own = CustomerPhoneVersion.objects.filter(theirs_on(day), version_id__in=list(versions), role="own")
+    places = own.order_by("version_id", "-place").values_list("version_id", "place")
+    first = dict(places)  # the last written wins: the lowest place
+    personal = personal_of(model=CustomerPersonal, versions=first)
+    return {
+        versions[version]: personal[version]["phones"][place] for version, place in first.items() if version in personal
+    }
+
+
+def theirs_on(day: date) -> Q:
+    """A phone's days, as a condition of its row: it is the customer's on that day."""
+    return (Q(first__isnull=True) | Q(first__lte=day)) & (Q(until__isnull=True) | Q(until__gte=day))
