@@ -14,6 +14,7 @@ from redis.retry import Retry
 from config import environment
 from config.api import settings as edge
 from config.values.ciphertext import Keyring
+from disputes.desk import look
 
 MODE = environment.mode_of(os.environ)
 EMBEDDED = MODE != environment.PRODUCTION
@@ -242,6 +243,11 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 60.0,
         "options": {"expires": 60},
     },
+    "follow the cases": {
+        "task": "disputes.tasks.follow_cases",
+        "schedule": 60.0,
+        "options": {"expires": 60},
+    },
     "keep the partitions": {
         "task": "disputes.tasks.keep_partitions",
         "schedule": 24 * 3600.0,
@@ -275,7 +281,7 @@ CALLS_PER_MINUTE: dict[str, int] = {
 }
 CLIENT_TOKEN_CACHE_SECONDS: int = _values["TOKEN_CACHE_SECONDS"]
 
-UNFOLD = {"SITE_TITLE": "Recourse", "SITE_HEADER": "Recourse", "SHOW_VIEW_ON_SITE": False}
+UNFOLD = look.UNFOLD
 
 # --- logs: one JSON object a line, no personal data ---
 _BEFORE: list[Any] = [

@@ -9,11 +9,12 @@ from typing import Any
 from celery import shared_task
 from django.utils import timezone
 
-from disputes.cases import checking, joining, lifecycle
+from disputes.cases import checking, following, joining, releasing, talking
 from disputes.cases.transactions import in_transaction
 from disputes.holds import partitions
 from disputes.notices import delivering, sending
 from disputes.outbox import queue
+from disputes.routing import assigning, deadlines
 
 
 def check_dispute(payload: Mapping[str, Any]) -> None:
@@ -30,7 +31,29 @@ def seek_messages(payload: Mapping[str, Any]) -> None:
 
 def release_hold(payload: Mapping[str, Any]) -> None:
     dispute_id, now = uuid.UUID(payload["dispute"]), timezone.now()
-    in_transaction(lambda: lifecycle.release_after_delivery(dispute_id=dispute_id, now=now))
+    in_transaction(lambda: releasing.settle_holds(dispute_id=dispute_id, now=now))
+
+
+def hear_delivered(payload: Mapping[str, Any]) -> None:
+    releasing.hear_receipt(notice_id=uuid.UUID(payload["notice"]), delivered=True)
+
+
+def hear_failed(payload: Mapping[str, Any]) -> None:
+    releasing.hear_receipt(notice_id=uuid.UUID(payload["notice"]), delivered=False)
+
+
+def assign_waiting(payload: Mapping[str, Any]) -> None:
+    assigning.assign_waiting(now=timezone.now())
+
+
+def announce_assigned(payload: Mapping[str, Any]) -> None:
+    dispute_id, now = uuid.UUID(payload["dispute"]), timezone.now()
+    in_transaction(lambda: following.announce_assigned(dispute_id=dispute_id, agent_id=payload["agent"], now=now))
+
+
+def move_deadlines(payload: Mapping[str, Any]) -> None:
+    dispute_id = uuid.UUID(payload["dispute"])
+    in_transaction(lambda: following.move_deadlines(dispute_id=dispute_id))
 
 
 def send_notice(payload: Mapping[str, Any]) -> None:
@@ -49,8 +72,15 @@ SUBSCRIBERS: dict[str, list[tuple[str, queue.Subscriber]]] = {
     "message.arrived": [("seek_messages", seek_messages)],
     "outcome.delivered": [("release_hold", release_hold)],
     "notice.queued": [("send_notice", send_notice)],
-    "notice.delivered": [],
-    "notice.failed": [],
+    "notice.delivered": [("hear_delivered", hear_delivered)],
+    "notice.failed": [("hear_failed", hear_failed)],
+    "case.waiting": [("assign_waiting", assign_waiting)],
+    "dispute.assigned": [("announce_assigned", announce_assigned)],
+    "deadline.changed": [("move_deadlines", move_deadlines)],
+    "deadline.near": [],
+    "deadline.missed": [],
+    "case.unassignable": [],
+    "decision.proposed": [],
     "webhook.queued": [("deliver_webhooks", deliver_webhooks)],
     "dispute.checked": [],
     "dispute.closed": [],
@@ -117,3 +147,15 @@ def deliver_webhook_key(endpoint: str, key: str) -> None:
 def tidy_webhooks() -> None:
     """Deletes deliveries of long ago."""
     delivering.tidy(now=timezone.now())
+
+
+@shared_task(name="disputes.tasks.follow_cases", ignore_result=True)
+def follow_cases() -> None:
+    """What time brings, each minute: cases that wait for an agent, deadlines that came near or passed, customers who
+    stay silent, outcomes that count as delivered, holds whose time is over."""
+    now = timezone.now()
+    assigning.assign_waiting(now=now)
+    deadlines.raise_alarms(now=now)
+    talking.return_silent(now=now)
+    releasing.presume_delivered(now=now)
+    releasing.resume_due(now=now)

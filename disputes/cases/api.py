@@ -21,7 +21,7 @@ from config.api.fields import (
 from config.api.idempotency import idempotent
 from config.api.pagination import CursorPages
 from config.api.views import ServiceView
-from disputes.cases import lifecycle, queries
+from disputes.cases import lifecycle, queries, releasing, talking
 from disputes.cases.asking import FILTERS, ClaimedPaymentSerializer, DisputeFilter, NewDisputeSerializer
 from disputes.cases.finding import MessageNotFound, Selector
 from disputes.cases.models import Channel, Comment, Dispute, Ground, Language, Outcome, Status
@@ -79,6 +79,15 @@ class CheckSerializer(serializers.Serializer[Any]):
     checked_at = serializers.DateTimeField()
 
 
+class DecisionSerializer(serializers.Serializer[Any]):
+    """What a person decided, with the words to the customer."""
+
+    outcome = serializers.CharField()
+    reason = serializers.CharField()
+    explanation = serializers.CharField()
+    decided_at = serializers.DateTimeField()
+
+
 class DisputeSerializer(serializers.Serializer[Any]):
     """A dispute. `customer` and `loan` are shown to the lender's systems alone."""
 
@@ -97,6 +106,7 @@ class DisputeSerializer(serializers.Serializer[Any]):
     hold = HoldSerializer(allow_null=True)
     check = CheckSerializer(allow_null=True)
     evidence = serializers.ListField(child=serializers.DictField())
+    decision = DecisionSerializer(required=False, help_text="Once a person decided.")
     closed_at = serializers.DateTimeField(allow_null=True)
     customer = serializers.CharField(required=False, allow_null=True)
     loan = serializers.CharField(required=False, allow_null=True)
@@ -137,6 +147,7 @@ class CommentSerializer(StrictSerializer):
     at = serializers.DateTimeField(read_only=True)
 
     def get_author(self, comment: Comment) -> str:
+        """``customer`` ``phone`` ``client``, or ``user``: an agent of the lender's."""
         return comment.author_type
 
 
@@ -249,7 +260,7 @@ class OneDispute(DisputeView):
         body = self.shown(dispute)
         read = request.method == "GET" and caller.kind != "client"  # a HEAD brings nobody the outcome
         if read and dispute.status == Status.CLOSED and dispute.outcome_delivered_at is None:
-            lifecycle.note_outcome_seen(dispute_id=dispute.pk, now=timezone.now())
+            releasing.note_outcome_seen(dispute_id=dispute.pk, now=timezone.now())
         return Response(body)
 
 
@@ -259,18 +270,20 @@ class DisputeEvents(DisputeView):
     @extend_schema(operation_id="list_dispute_events", responses=EventSerializer(many=True))
     def get(self, request: Request, key: str) -> Response:
         """The time line, oldest first."""
-        dispute = found(caller=caller_of(request), key=key)
+        caller = caller_of(request)
+        dispute = found(caller=caller, key=key)
         pages = CursorPages(ordering="id")
-        page = pages.paginate_queryset(queries.events_of(dispute), request, view=self)
+        told = queries.events_of(dispute, internal=caller.kind == "client")
+        page = pages.paginate_queryset(told, request, view=self)
         rows = EventSerializer(page, many=True).data
-        return pages.get_paginated_response([visible(row, dispute, caller_of(request)) for row in rows])
+        return pages.get_paginated_response([visible(row, dispute, caller) for row in rows])
 
 
 def visible(row: dict[str, Any], dispute: Dispute, caller: Caller) -> dict[str, Any]:
     """An event as the caller may see it: what the machine thought is shown to the customer as the check is."""
     if caller.kind == "client":
         return row
-    shown_data = {} if row["kind"] == "dispute.checked" else row["data"]
+    shown_data = {} if row["kind"] in ("dispute.checked", "dispute.assigned") else row["data"]
     actor = row["actor"] if row["actor"]["type"] == caller.kind else {"type": row["actor"]["type"], "id": ""}
     return {**row, "data": shown_data, "actor": actor}
 
@@ -294,7 +307,7 @@ class DisputeComments(DisputeView):
         written.is_valid(raise_exception=True)
         dispute = found(caller=caller_of(request), key=key)
         try:
-            comment = lifecycle.add_comment(
+            comment = talking.add_comment(
                 dispute_id=dispute.pk,
                 text=written.validated_data["text"],
                 actor=actor_of(caller_of(request)),

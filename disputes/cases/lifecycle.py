@@ -1,6 +1,6 @@
 """The states of a dispute and the moves between them. The only writer of a dispute's status.
 
-Lock order of every move: lanes (through its hold), the loan's row, the dispute's row, the feed's number.
+Lock order of every move: lanes (through its hold), the loan's row, the dispute's row, its case, the feed's number.
 """
 
 from __future__ import annotations
@@ -10,13 +10,19 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from django.db import transaction
+from django.conf import settings
 
-from disputes.cases.models import Comment, Dispute, Outcome, Status
+from disputes.cases.letter_links import link_for
+from disputes.cases.models import Decision, DecisionState, Dispute, Outcome, Status
+from disputes.cases.telling import tell_outcome
 from disputes.cases.watching import unwatch_dispute
+from disputes.holds.models import Reason
 from disputes.holds.placing import change_reason, holds_of_dispute, number_changes, release_hold
-from disputes.journal.recording import SERVICE, Actor, record_event
+from disputes.holds.walking import RECIPIENT_GROUNDS
+from disputes.journal.recording import Actor, record_event
+from disputes.notices.webhooks import announce
 from disputes.outbox import queue
+from disputes.routing import assigning, deadlines
 
 MOVES: Mapping[str, frozenset[str]] = {
     Status.CHECKING: frozenset({Status.IN_REVIEW, Status.CLOSED}),
@@ -24,6 +30,19 @@ MOVES: Mapping[str, frozenset[str]] = {
     Status.WAITING_CUSTOMER: frozenset({Status.IN_REVIEW, Status.CLOSED}),
     Status.CLOSED: frozenset(),
 }
+
+FOUND_RIGHT = frozenset({Outcome.UPHELD, Outcome.PARTLY_UPHELD})
+TOLD = frozenset({Outcome.UPHELD, Outcome.PARTLY_UPHELD, Outcome.REJECTED})
+"""Outcomes that the customer is told: not their own withdrawal, nor that two descriptions were one dispute."""
+ANNOUNCED = frozenset(
+    {
+        "dispute.opened",
+        "dispute.checked",
+        "dispute.waiting_customer",
+        "dispute.closed",
+    }
+)
+"""Events that go out as webhooks."""
 
 
 class WrongState(Exception):
@@ -48,24 +67,53 @@ def move(*, dispute: Dispute, to: str, act: str) -> None:
 
 
 def note(*, dispute: Dispute, kind: str, actor: Actor, at: datetime, data: Mapping[str, Any] | None = None) -> None:
-    """Adds an event to the dispute's time line. Needs the dispute's transaction."""
+    """Adds an event to the dispute's time line, and announces it where the lender's systems may wait for it. Needs the
+    dispute's transaction with its row locked, which keeps the events of one dispute in order."""
     record_event(subject_type="dispute", subject_id=dispute.pk, kind=kind, actor=actor, at=at, data=data)
+    if kind in ANNOUNCED:
+        announce(event=kind, key=str(dispute.pk), data={**announced(dispute), **(data or {})}, at=at)
+
+
+def announced(dispute: Dispute) -> dict[str, Any]:
+    """What an event says of the dispute: ids and codes, no personal data."""
+    check = dispute.last_check
+    return {
+        "dispute": {
+            "id": str(dispute.pk),
+            "reference": dispute.reference,
+            "status": dispute.status,
+            "outcome": dispute.outcome,
+            "ground": dispute.ground,
+            "loan": dispute.loan,
+            "verdict": check.verdict if check else None,
+            "cause": check.cause if check else None,
+        },
+    }
 
 
 def close(*, dispute: Dispute, outcome: str, actor: Actor, now: datetime, by_person: bool) -> None:
     """Closes a dispute that the caller has locked, after its hold's lanes. Needs a transaction.
 
     1. status and outcome, in one save with the rest; 2. what it watched for is let go; 3. the event and the topic.
-    What becomes of the hold is the caller's: a withdrawal releases it, any other outcome must first be delivered.
+    What becomes of the hold is the caller's: a withdrawal releases it, any other outcome must first be delivered. 4. a
+    decision that waited for a second person is overtaken, the case leaves its agent, the clocks stop; 5. the customer
+    is told the outcome.
     """
     move(dispute=dispute, to=Status.CLOSED, act=outcome)
     dispute.outcome = outcome
     dispute.closed_at = now
     dispute.closed_by_person = by_person
-    dispute.save(update_fields=["status", "outcome", "closed_at", "closed_by_person", "last_check"])
+    dispute.waiting_until = None
+    fields = ["status", "outcome", "closed_at", "closed_by_person", "last_check", "awaits_correction", "waiting_until"]
+    dispute.save(update_fields=fields)
     unwatch_dispute(dispute=dispute)
     note(dispute=dispute, kind="dispute.closed", actor=actor, at=now, data={"outcome": outcome})
     queue.put(topic="dispute.closed", key=str(dispute.pk), payload={"dispute": str(dispute.pk), "outcome": outcome})
+    Decision.objects.filter(dispute=dispute, state=DecisionState.WAITING_SECOND).update(state=DecisionState.OVERTAKEN)
+    assigning.leave(dispute=dispute.pk, now=now)
+    deadlines.stop_clocks(dispute=dispute.pk, now=now)
+    if outcome in TOLD:
+        tell_outcome(dispute=dispute, link=settings.PUBLIC_URL + link_for(dispute), now=now)
 
 
 def withdraw(*, dispute_id: uuid.UUID, actor: Actor, now: datetime) -> Dispute:
@@ -82,59 +130,11 @@ def withdraw(*, dispute_id: uuid.UUID, actor: Actor, now: datetime) -> Dispute:
     return dispute
 
 
-def add_comment(*, dispute_id: uuid.UUID, text: str, actor: Actor, now: datetime) -> Comment:
-    """Adds words of the customer. Needs a transaction. Raises WrongState once the dispute is closed.
-
-    An answer to a question returns the dispute to review.
-    """
-    dispute = lock_dispute(dispute_id)
-    if dispute.status == Status.CLOSED:
-        raise WrongState(status=dispute.status, act="commented on")
-    comment = Comment.objects.create(dispute=dispute, author_type=actor.type, author_id=actor.id, text=text, at=now)
-    note(dispute=dispute, kind="comment.added", actor=actor, at=now, data={"comment": str(comment.pk)})
-    if dispute.status == Status.WAITING_CUSTOMER and actor.type != "user":
-        move(dispute=dispute, to=Status.IN_REVIEW, act="returned to review")
-        dispute.save(update_fields=["status"])
-        note(dispute=dispute, kind="dispute.in_review", actor=actor, at=now, data={"because": "customer_answered"})
-    return comment
-
-
-def note_outcome_seen(*, dispute_id: uuid.UUID, now: datetime) -> None:
-    """The opener has read the closed dispute: its outcome is delivered. Opens a transaction of its own.
-
-    One conditional UPDATE, so that of many readers at once the first alone writes the topic that ends the hold.
-    """
-    with transaction.atomic():
-        seen = Dispute.objects.filter(pk=dispute_id, status=Status.CLOSED, outcome_delivered_at__isnull=True).update(
-            outcome_delivered_at=now
-        )
-        if seen:
-            record_event(
-                subject_type="dispute",
-                subject_id=dispute_id,
-                kind="outcome.delivered",
-                actor=SERVICE,
-                at=now,
-                data={"by": "read"},
-            )
-            queue.put(topic="outcome.delivered", key=str(dispute_id), payload={"dispute": str(dispute_id)})
-
-
-def release_after_delivery(*, dispute_id: uuid.UUID, now: datetime) -> bool:
-    """Ends the holds of a closed dispute whose outcome has been delivered. Needs the outermost transaction; may be
-    called again. False where the outcome is not delivered yet: then nothing may be committed."""
+def await_delivery(*, dispute_id: uuid.UUID, outcome: str, now: datetime) -> None:
+    """Says on the holds of a dispute that is being closed what they wait for. Needs a transaction, before the row's
+    lock. A phone that was found to be a wrong number is held as one; any other hold waits for the outcome's
+    delivery."""
+    ground = Dispute.objects.values_list("ground", flat=True).get(pk=dispute_id)
+    wrong = outcome in FOUND_RIGHT and ground in RECIPIENT_GROUNDS
     for hold in holds_of_dispute(dispute_id):
-        release_hold(hold=hold, actor=SERVICE, reason="outcome_delivered", now=now)
-    dispute = lock_dispute(dispute_id)
-    if dispute.status != Status.CLOSED or dispute.outcome_delivered_at is None:
-        transaction.set_rollback(True)
-        return False
-    number_changes()
-    return True
-
-
-def await_delivery(*, dispute_id: uuid.UUID, now: datetime) -> None:
-    """Says on the dispute's holds that they wait for the outcome's delivery. Needs a transaction, before the row's
-    lock."""
-    for hold in holds_of_dispute(dispute_id):
-        change_reason(hold=hold, reason="outcome_not_delivered", now=now)
+        change_reason(hold=hold, reason=Reason.WRONG_NUMBER if wrong else Reason.OUTCOME_NOT_DELIVERED, now=now)

@@ -223,7 +223,8 @@ class DecisionReason(models.TextChoices):
 
 
 class Decision(models.Model):
-    """What a person decided of a dispute. One that speaks against a check of `customer_right` waits for a second person.
+    """What a person decided of a dispute. One that speaks against a check of `customer_right` waits for a second
+    person.
 
     `explanation` are the words that the customer reads; `check_seen` the check that lay before whoever decided.
     """

@@ -15,7 +15,9 @@ from config.fields import phone_digest
 from disputes.cases import lifecycle
 from disputes.cases.finding import Selector, find_message, owns
 from disputes.cases.models import Dispute, Status
+from disputes.cases.queries import needs_of
 from disputes.cases.reading import write_payments, write_selector
+from disputes.cases.telling import tell_acknowledged
 from disputes.cases.watching import watch_for
 from disputes.check.facts import ClaimedPayment
 from disputes.holds.permits import PermitOut
@@ -27,6 +29,7 @@ from disputes.outbox import queue
 from disputes.policy.terms import deadlines
 from disputes.records import queries as records
 from disputes.records.models import Message
+from disputes.routing.deadlines import start_clocks
 
 
 class AlreadyOpen(Exception):
@@ -72,8 +75,8 @@ def open_dispute(*, asked: Opening, now: datetime) -> Opened:
     (outermost).
 
     1. finds the message and who the dispute is for; 2. takes the lanes of all that the hold covers and places it
-    (raises BeginAgain where an owner changed meanwhile); 3. writes the dispute, under those lanes; 4. event and topics;
-    5. the feed's numbers, last: no lane is taken after them.
+    (raises BeginAgain where an owner changed meanwhile); 3. writes the dispute, under those lanes, and starts its
+    clocks; 4. event, topics and the acknowledgement; 5. the feed's numbers, last: no lane is taken after them.
 
     Raises MessageNotFound, AlreadyOpen, NobodyToActFor.
     """
@@ -97,6 +100,7 @@ def open_dispute(*, asked: Opening, now: datetime) -> Opened:
         now=now,
         why=asked.ground,
     )
+    _start_clocks(dispute, now=now)
     try:
         with transaction.atomic():  # a savepoint, after the lanes: a lane locked inside one would be freed with it
             dispute.save(force_insert=True)
@@ -115,6 +119,7 @@ def open_dispute(*, asked: Opening, now: datetime) -> Opened:
     )
     payload = {"dispute": str(dispute.pk)}
     queue.put(topic="dispute.opened", key=str(dispute.pk), payload=payload)
+    tell_acknowledged(dispute=dispute, now=now)
     number_changes()
     return Opened(dispute=dispute, hold=placed)
 
@@ -161,9 +166,13 @@ def _build(
         policy_version=pack.version,
         opened_at=now,
         acknowledge_by=by.acknowledge_by.astimezone(UTC),
-        first_answer_by=by.first_answer_by.astimezone(UTC),
-        decide_by=by.decide_by.astimezone(UTC),
     )
+
+
+def _start_clocks(dispute: Dispute, *, now: datetime) -> None:
+    pack = pack_in_force(at=now)
+    due = start_clocks(dispute=dispute.pk, pack=pack, opened_at=now, now=now, needs=needs_of(dispute))
+    dispute.first_answer_by, dispute.decide_by = due.first_answer_by, due.decide_by
 
 
 def _same_open(dispute: Dispute) -> Dispute | None:

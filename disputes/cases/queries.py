@@ -13,6 +13,8 @@ from config.values.ids import read_reference
 from disputes.cases.models import Comment, Dispute, Outcome, Status
 from disputes.holds.models import Hold
 from disputes.journal.models import Event
+from disputes.records.queries import product_of_loan
+from disputes.routing.assigning import Needs
 
 SILENT_GROUNDS = ("not_my_debt", "identity_theft")
 """Somebody who says that the debt is not theirs learns nothing of it."""
@@ -20,7 +22,7 @@ SILENT_GROUNDS = ("not_my_debt", "identity_theft")
 
 def disputes_for(caller: Caller) -> QuerySet[Dispute]:
     """What the caller may see: a client all, a customer their own, the holder of a phone what that phone opened."""
-    disputes = Dispute.objects.select_related("message", "last_check")
+    disputes = Dispute.objects.select_related("message", "last_check").prefetch_related("decisions")
     if caller.kind == "client":
         return disputes
     if caller.kind == "customer":
@@ -65,14 +67,32 @@ def holds_by_dispute(ids: list[uuid.UUID]) -> dict[uuid.UUID, Hold]:
     return {hold.dispute: hold for hold in rows if hold.dispute is not None}
 
 
-def events_of(dispute: Dispute) -> QuerySet[Event]:
-    """A dispute's time line, oldest first."""
-    return Event.objects.filter(subject_type="dispute", subject_id=dispute.pk).order_by("id")
+INTERNAL_EVENTS = (
+    "note.added",
+    "decision.proposed",
+    "decision.declined",
+    "decision.approved",
+    "decision.made",
+    "dispute.unassignable",
+    "dispute.handed_on",
+    "deadline.near",
+    "deadline.missed",
+    "records.corrected",
+    "outcome.undeliverable",
+)
+"""How the lender works at a dispute, which is not the customer's to read: what comes of it has an event of its own."""
 
 
-def comments_of(dispute: Dispute) -> QuerySet[Comment]:
-    """What was written to a dispute, oldest first."""
-    return Comment.objects.filter(dispute=dispute).order_by("id")
+def events_of(dispute: Dispute, *, internal: bool = True) -> QuerySet[Event]:
+    """A dispute's time line, oldest first. `internal`: with what the customer is not shown."""
+    told = Event.objects.filter(subject_type="dispute", subject_id=dispute.pk).order_by("id")
+    return told if internal else told.exclude(kind__in=INTERNAL_EVENTS)
+
+
+def comments_of(dispute: Dispute, *, internal: bool = False) -> QuerySet[Comment]:
+    """What was written to a dispute, oldest first. `internal`: with the notes that the customer never sees."""
+    written = Comment.objects.filter(dispute=dispute).order_by("id")
+    return written if internal else written.filter(internal=False)
 
 
 def disputes_closed(*, start: datetime, end: datetime) -> QuerySet[Dispute, Any]:
@@ -86,3 +106,8 @@ def disputes_closed(*, start: datetime, end: datetime) -> QuerySet[Dispute, Any]
 def customers_disputing() -> QuerySet[Dispute, Any]:
     """Rows of `customer`: who has a dispute that is not closed."""
     return Dispute.objects.filter(customer__isnull=False).exclude(status=Status.CLOSED).values("customer")
+
+
+def needs_of(dispute: Dispute) -> Needs:
+    """What an agent of the dispute must be able to take."""
+    return Needs(ground=dispute.ground, language=dispute.language, product=product_of_loan(loan=dispute.loan))

@@ -7,7 +7,7 @@ from typing import Any
 
 from config.api.callers import Caller
 from config.values.phone import mask_phone
-from disputes.cases.models import Check, Dispute, Status
+from disputes.cases.models import Check, DecisionState, Dispute, Status
 from disputes.cases.queries import SILENT_GROUNDS
 from disputes.cases.reading import read_payments, render_payment
 from disputes.check.sentences import sentence_of
@@ -42,6 +42,8 @@ def render_dispute(
         "evidence": [],
         "closed_at": dispute.closed_at,
     }
+    if (decision := _render_decision(dispute)) is not None:
+        shown["decision"] = decision
     if caller.kind == "client":
         shown["customer"] = dispute.customer
         shown["loan"] = dispute.loan
@@ -115,6 +117,22 @@ def _render_message(message: Message | None, *, reveal: bool) -> dict[str, Any] 
         "sent_at": message.sent_at,
         "phone": mask_phone(number) if number else None,
         "loan": message.loan if reveal else None,
+    }
+
+
+def _render_decision(dispute: Dispute) -> dict[str, Any] | None:
+    """What a person decided, once it is final; one that waits for a second person is nobody's to see yet."""
+    if dispute.status != Status.CLOSED or not dispute.closed_by_person:
+        return None
+    final = [one for one in dispute.decisions.all() if one.state == DecisionState.FINAL]
+    if not final:
+        return None
+    last = max(final, key=lambda one: one.pk)
+    return {
+        "outcome": last.outcome,
+        "reason": last.reason,
+        "explanation": last.explanation,
+        "decided_at": last.second_at or last.decided_at,
     }
 
 

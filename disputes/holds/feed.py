@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import structlog
 from django.db import connection, transaction
 
 from config.api.locks import FEED_NUMBER, NAMESPACE
-from disputes.holds.models import Hold, SuppressionChange
+from disputes.holds.models import Change, Hold, SuppressionChange
+from disputes.notices.webhooks import announce
 
 log = structlog.get_logger(__name__)
 
@@ -53,6 +55,7 @@ def note_change(*, kind: str, hold: Hold, keys: Sequence[str], permits_out: Sequ
             "reason": hold.reason,
             "keys": sorted(key for key in keys if key[0] != "s"),
             "permits_out": list(permits_out),
+            "dispute": str(hold.dispute) if hold.dispute else None,
         }
     )
 
@@ -60,13 +63,15 @@ def note_change(*, kind: str, hold: Hold, keys: Sequence[str], permits_out: Sequ
 def number_changes() -> None:
     """Writes the feed's rows of this transaction. Its owner calls it last: no lane and no row is locked after it.
 
-    1. one advisory lock, held until the commit; 2. in the next statement the numbers. Whoever waits for the lock
-    draws a higher number and commits later, so a reader that has seen a number has seen all below it.
+    1. the webhooks of what was placed and released, after every row's lock, so that they stand in order among the
+    dispute's own; 2. one advisory lock, held until the commit; 3. in the next statement the numbers. Whoever waits for
+    the lock draws a higher number and commits later, so a reader that has seen a number has seen all below it.
     """
     waiting = _waiting()
     if not waiting.rows:
         return
     rows, waiting.rows = waiting.rows, []
+    _announce(rows)
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [NAMESPACE, FEED_NUMBER])
         cursor.execute(
@@ -79,6 +84,30 @@ def number_changes() -> None:
             """,
             [json.dumps(rows)],
         )
+
+
+def _announce(rows: Sequence[dict[str, Any]]) -> None:
+    """`hold.placed` and `hold.released`, in order for one dispute, or for the hold where it has none. What a hold
+    covers is told by the feed, which asks for a right of its own."""
+    told = [row for row in rows if row["kind"] in (Change.PLACED, Change.RELEASED)]
+    if not told:
+        return
+    at = _clock()
+    for row in told:
+        said = {name: row[name] for name in ("scope", "reason", "permits_out", "dispute")}
+        announce(
+            event=f"hold.{row['kind']}",
+            key=row["dispute"] or row["hold"],
+            data={"hold": {"id": row["hold"], **said}},
+            at=at,
+        )
+
+
+def _clock() -> datetime:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        at: datetime = cursor.fetchone()[0]
+    return at
 
 
 def _number_late(waiting: _Waiting) -> None:

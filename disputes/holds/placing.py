@@ -17,7 +17,7 @@ from django.db import connection
 from config.api.idempotency import BeginAgain
 from disputes.holds import owners, scopes
 from disputes.holds.feed import note_change, number_changes
-from disputes.holds.models import Change, Hold, HoldCover
+from disputes.holds.models import Change, Hold, HoldCover, Source
 from disputes.holds.permits import PermitOut, permits_covered
 from disputes.holds.policies import pack_in_force
 from disputes.holds.scopes import Covers
@@ -133,8 +133,9 @@ def change_reason(*, hold: Hold, reason: str, now: datetime, actor: Actor = SERV
 
 
 def holds_of_dispute(dispute: uuid.UUID) -> list[Hold]:
-    """The dispute's holds that stand, oldest first."""
-    return list(Hold.objects.filter(dispute=dispute, released_at__isnull=True).order_by("pk"))
+    """The dispute's own holds that stand, oldest first. One that was placed at it by hand does not end with it."""
+    own = Hold.objects.filter(dispute=dispute, source=Source.DISPUTE, released_at__isnull=True)
+    return list(own.order_by("pk"))
 
 
 def holds_covering(keys: Iterable[str], *, at: datetime | None = None) -> list[Hold]:

@@ -89,6 +89,12 @@ def scope_of_keys(keys: Iterable[str]) -> str:
     return Scope.PHONE if "p" in kinds else Scope.SENDING_RULE
 
 
+def scope_of_covers(covers: Covers) -> str:
+    """The scope that a hold of these would have."""
+    named = {"c": covers.customers, "l": covers.loans, "p": covers.phones, "r": covers.rules}
+    return scope_of_keys(f"{kind}:" for kind, what in named.items() if what)
+
+
 def covers_of_keys(keys: Iterable[str]) -> Covers:
     """The other way round: what a standing hold's keys say."""
     found: dict[str, set[str]] = {kind: set() for kind in ("l", "c", "p", "r", "sc", "sp")}

@@ -88,6 +88,11 @@ def owner_of_loan(*, loan: str | None) -> str | None:
     return Loan.objects.filter(pk=loan).values_list("customer", flat=True).first()
 
 
+def product_of_loan(*, loan: str | None) -> str | None:
+    """The loan's product, as known now; None where it is not known."""
+    return Loan.objects.filter(pk=loan).values_list("product", flat=True).first() or None
+
+
 def customers_of_phone(*, digest: bytes | None, at: datetime | None = None) -> frozenset[str]:
     """The customers whose own phone it is; with `at`, whose it was on that day (the lender's). Never those who named it
     as a contact's: what is sent there is not theirs to see."""

@@ -175,6 +175,8 @@ def hand_on(
             )
             _assign({case.pk: agent}, now=now, actor=actor)
             return
+        if queue_id is None:
+            raise CannotHandOn("Say to whom: an agent or a queue.")
         wanted = Queue.objects.get(pk=queue_id)
         record_event(
             subject_type="dispute",
@@ -200,9 +202,9 @@ def hand_on(
 def queue_for(needs: Needs) -> Queue:
     """The first queue that takes such a case; the default one, made where it is missing, takes all."""
     for one in Queue.objects.order_by("place", "name"):
-        if _takes(one.languages, needs.language) and _takes(one.grounds, needs.ground):
-            if _takes(one.products, needs.product or ""):
-                return one
+        suits = _takes(one.languages, needs.language) and _takes(one.grounds, needs.ground)
+        if suits and _takes(one.products, needs.product or ""):
+            return one
     return default_queue()
 
 
@@ -317,6 +319,13 @@ def _waiting(*, after: tuple[datetime, uuid.UUID] | None) -> list[RoutedCase]:
 
 def _locked(dispute: uuid.UUID) -> RoutedCase | None:
     return RoutedCase.objects.select_for_update(no_key=True, of=("self",)).filter(pk=dispute).first()
+
+
+def lock_owner(*, dispute: uuid.UUID) -> Agent | None:
+    """Who has the case, with its row locked, so that it is given and handed to nobody meanwhile. Needs a transaction
+    with the dispute's row locked."""
+    case = _locked(dispute)
+    return Agent.objects.get(pk=case.owner_id) if case is not None and case.owner_id is not None else None
 
 
 def _save(case: RoutedCase, **fields: object) -> None:

@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from django.conf import settings
 from django.db import transaction
 
-
 from disputes.journal.recording import SERVICE, record_events
 from disputes.outbox import queue
 from disputes.policy.packs import Pack

@@ -125,7 +125,8 @@ class Clock(models.Model):
     """One deadline of a dispute, and what it is made from, so that it can be worked out again.
 
     On business time `used` of `budget` open seconds have run up to `running_from`, which is null while the clock is
-    paused; `due_at` is then what it was. On the calendar `due_at` alone counts, and nothing pauses it. `next_alarm_at`: when the sweeper must look (a warning, then the miss, then never).
+    paused; `due_at` is then what it was. On the calendar `due_at` alone counts, and nothing pauses it. `next_alarm_at`:
+    when the sweeper must look (a warning, then the miss, then never).
     """
 
     id = models.BigAutoField(primary_key=True)
