@@ -8,33 +8,24 @@ from typing import Any
 from django import forms
 from django.core.validators import ProhibitNullCharactersValidator
 
+from disputes.cases.deciding import REASONS
 from disputes.cases.models import DecisionReason, Outcome
 from disputes.desk.questions import TITLES, question
 from disputes.desk.words import plain
 
 LONGEST = 5000
 
-UPHOLDING: tuple[str, ...] = (
-    "records_were_wrong",
-    "payment_proved",
-    "agreement_proved",
-    "not_their_debt",
-    "sent_wrongly",
-    "amount_wrong",
-    "goodwill",
-)
-REJECTING: tuple[str, ...] = (
-    "records_confirm_arrears",
-    "amount_confirmed",
-    "payment_not_found",
-    "nothing_proved",
-    "sent_rightly",
-)
 
-REASONS: list[tuple[str, Any]] = [
+def _named(outcome: str) -> list[tuple[str, str]]:
+    """The reasons that go with an outcome, but for the one that names nothing."""
+    reasons = [DecisionReason(code) for code in REASONS[outcome]]
+    return [(reason.value, str(reason.label)) for reason in reasons if reason != DecisionReason.OTHER]
+
+
+CHOICES: list[tuple[str, Any]] = [
     ("", "Choose a reason"),
-    ("For the customer", [(code, plain(code).capitalize()) for code in UPHOLDING]),
-    ("Against the customer", [(code, plain(code).capitalize()) for code in REJECTING]),
+    ("For the customer", _named(Outcome.UPHELD)),
+    ("Against the customer", _named(Outcome.REJECTED)),
     ("Neither", [(DecisionReason.OTHER.value, "Another, in the words below")]),
 ]
 
@@ -63,7 +54,8 @@ class ActForm(forms.Form):
     once = forms.UUIDField(widget=forms.HiddenInput, initial=uuid.uuid4)
 
     def __init__(self, *args: Any, act: str, **kwargs: Any) -> None:
-        super().__init__(*args, auto_id=f"{act}-%s", **kwargs)
+        kwargs["auto_id"] = f"{act}-%s"
+        super().__init__(*args, **kwargs)
 
 
 class DecideForm(ActForm):
@@ -71,7 +63,7 @@ class DecideForm(ActForm):
         choices=[(value, plain(value)) for value in (Outcome.UPHELD, Outcome.PARTLY_UPHELD, Outcome.REJECTED)]
     )
     check_id = forms.UUIDField(required=False, widget=forms.HiddenInput)
-    reason = forms.ChoiceField(choices=REASONS)
+    reason = forms.ChoiceField(choices=CHOICES)
     explanation = WordsField(
         label="Words to the customer", rows=4, placeholder="What was found, and what it rests on. The letter quotes it."
     )
@@ -79,10 +71,8 @@ class DecideForm(ActForm):
     def clean(self) -> dict[str, Any]:
         said: dict[str, Any] = super().clean() or {}
         outcome, reason = said.get("outcome"), said.get("reason")
-        if outcome == Outcome.UPHELD and reason in REJECTING:
-            self.add_error("reason", "This reason speaks against the customer, and you uphold the dispute.")
-        if outcome == Outcome.REJECTED and reason in UPHOLDING:
-            self.add_error("reason", "This reason speaks for the customer, and you reject the dispute.")
+        if outcome and reason and reason not in REASONS[outcome]:
+            self.add_error("reason", f"This is no reason for {plain(outcome)!r}. Choose another.")
         return said
 
 
@@ -95,6 +85,7 @@ class AskForm(ActForm):
     def __init__(self, *args: Any, language: str, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.language = language
+        self.fields["template"].widget.attrs["data-fills"] = "ask-text"
 
     def clean(self) -> dict[str, Any]:
         said: dict[str, Any] = super().clean() or {}

@@ -9,18 +9,21 @@ from datetime import datetime
 from typing import Any
 
 from django.contrib.auth.models import User
+from django.db.models import Q, QuerySet
 
 from config.values.phone import mask_phone
-from disputes.cases.models import Comment, Decision, DecisionState, Dispute
-from disputes.cases.queries import SILENT_GROUNDS, comments_of, events_of
+from disputes.cases.models import Comment, Decision, DecisionState, Dispute, Status
+from disputes.cases.queries import SILENT_GROUNDS, comments_of
 from disputes.cases.reading import read_payments, read_selector, render_payment
 from disputes.check.sentences import sentence_of
 from disputes.desk import words
 from disputes.desk.accounts import BothClocks, both_clocks, local_instant, written_money
+from disputes.holds.by_hand import SUPERVISORS
 from disputes.holds.models import Hold, SuppressionChange
 from disputes.holds.policies import pack_in_force
 from disputes.journal.models import Event
 from disputes.records.queries import text_of_message
+from disputes.routing.models import Clock, ClockKind
 
 EVENTS_SHOWN = 100
 COMMENTS_SHOWN = 100
@@ -29,11 +32,12 @@ SPEAKS_FOR: Mapping[str, str] = {"customer": "for the customer", "lender": "for 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ShownHold:
-    """A hold of the dispute: `stands`; `permits_out`: granted before it, and alive by the last word of the feed."""
+    """A hold of the dispute. `for_supervisors`: agents cannot lift it; `permits_out`: granted before it, and alive by
+    the last word of the feed."""
 
     id: uuid.UUID
     stands: bool
-    source: str
+    for_supervisors: bool
     covers: str
     reason: str
     why: str
@@ -82,11 +86,12 @@ class DisputePage:
     limitation: bool
 
 
-def page_of(*, dispute: Dispute, deadlines: Sequence[tuple[str, datetime | None]], now: datetime) -> DisputePage:
-    """The page of a dispute that was read with its message and last check. `deadlines`: label and instant (None where
-    it runs no more). Eight queries."""
+def page_of(*, dispute: Dispute, now: datetime) -> DisputePage:
+    """The page of a dispute that was read with its message and last check. Nine queries."""
     check = dispute.last_check
-    events, comments = _newest(events_of(dispute), EVENTS_SHOWN), _newest(comments_of(dispute), COMMENTS_SHOWN)
+    holds = _holds_of(dispute)
+    events = _newest(_events(dispute, holds), EVENTS_SHOWN)
+    comments = _newest(comments_of(dispute, internal=True), COMMENTS_SHOWN)
     names = _names(events, comments)
     decisions = list(Decision.objects.filter(dispute=dispute).select_related("decided_by", "second_by").order_by("-id"))
     written = [(one.internal, _comment(one, names)) for one in comments]
@@ -106,11 +111,11 @@ def page_of(*, dispute: Dispute, deadlines: Sequence[tuple[str, datetime | None]
         findings=tuple(_finding(row) for row in check.findings) if check else (),
         checked=local_instant(check.checked_at) if check else "",
         account=both_clocks(check.facts) if check else None,
-        holds=tuple(_holds(dispute, now)),
+        holds=tuple(_shown_holds(holds, now)),
         deadlines=tuple(
-            (label, local_instant(at), words.due_in(at, now=now), at < now) for label, at in deadlines if at is not None
+            (label, local_instant(at), words.due_in(at, now=now), at < now) for label, at in running_deadlines(dispute)
         ),
-        timeline=tuple(_event(event, names) for event in events[:EVENTS_SHOWN]),
+        timeline=tuple(_event(event, names) for event in events[-EVENTS_SHOWN:]),
         timeline_cut=len(events) > EVENTS_SHOWN,
         comments=tuple(moment for internal, moment in written if not internal),
         notes=tuple(moment for internal, moment in written if internal),
@@ -120,9 +125,19 @@ def page_of(*, dispute: Dispute, deadlines: Sequence[tuple[str, datetime | None]
     )
 
 
+def running_deadlines(dispute: Dispute) -> list[tuple[str, datetime]]:
+    """The deadlines that still run, as the dispute keeps them. One query."""
+    stopped = dict(Clock.objects.filter(dispute=dispute.pk).values_list("kind", "stopped_at"))
+    if dispute.status == Status.CLOSED:
+        return []
+    rows = [("First answer", ClockKind.FIRST_ANSWER, dispute.first_answer_by)]
+    rows.append(("Decision", ClockKind.DECIDE, dispute.decide_by))
+    return [(label, at) for label, kind, at in rows if stopped.get(kind) is None]
+
+
 def _newest(rows: Any, count: int) -> list[Any]:
     """The newest `count` rows and one more, oldest first: the one more tells that there are others."""
-    return list(reversed(rows.order_by("-id")[: count + 1]))[-(count + 1) :]
+    return list(reversed(rows.order_by("-id")[: count + 1]))
 
 
 def _names(events: Sequence[Event], comments: Sequence[Comment]) -> dict[str, str]:
@@ -208,14 +223,24 @@ def _finding(row: Mapping[str, Any]) -> tuple[str, str, str]:
     return row["speaks_for"], SPEAKS_FOR[row["speaks_for"]], sentence_of(row, language="en")
 
 
-def _holds(dispute: Dispute, now: datetime) -> list[ShownHold]:
-    rows = list(Hold.objects.filter(dispute=dispute.pk).order_by("-placed_at", "-id")[:20])
+def _holds_of(dispute: Dispute) -> list[Hold]:
+    """The dispute's holds and those that were placed at it by hand, newest first."""
+    return list(Hold.objects.filter(dispute=dispute.pk).order_by("-placed_at", "-id")[:20])
+
+
+def _events(dispute: Dispute, holds: Sequence[Hold]) -> QuerySet[Event]:
+    """The dispute's time line, with what became of its holds."""
+    of_holds = Q(subject_type="hold", subject_id__in=[hold.pk for hold in holds])
+    return Event.objects.filter(Q(subject_type="dispute", subject_id=dispute.pk) | of_holds)
+
+
+def _shown_holds(rows: Sequence[Hold], now: datetime) -> list[ShownHold]:
     out = _permits_out([row.pk for row in rows], now)
     return [
         ShownHold(
             id=row.pk,
             stands=row.released_at is None,
-            source=row.source,
+            for_supervisors=row.reason in SUPERVISORS,
             covers=words.SCOPES[row.scope],
             reason=words.HOLD_REASONS.get(row.reason, words.plain(row.reason)),
             why=words.GROUNDS.get(row.why, row.why),

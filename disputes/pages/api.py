@@ -19,8 +19,8 @@ from config.api.errors import Conflict
 from config.api.schema import ErrorAnswer
 from disputes.cases.api import DisputeView, found
 from disputes.cases.letter import NoLetterYet, letter_of
-from disputes.cases.lifecycle import note_outcome_seen
 from disputes.cases.models import Language
+from disputes.cases.releasing import note_outcome_seen
 from disputes.pages.letters import render_letter
 
 HTML = "text/html"

@@ -32,9 +32,9 @@ def linked_letter(request: HttpRequest, token: str) -> HttpResponse:
     """
     dispute = letter_links.dispute_of(token=token, now=timezone.now())
     if dispute is None:
-        return _private(_no_letter(request))
+        return sealed_page(_no_letter(request))
     asked = request.GET.get("language")
-    return _private(HttpResponse(render_letter(letter_of(dispute=dispute, language=asked))))
+    return sealed_page(HttpResponse(render_letter(letter_of(dispute=dispute, language=asked))))
 
 
 def _no_letter(request: HttpRequest) -> HttpResponse:
@@ -50,7 +50,8 @@ def _no_letter(request: HttpRequest) -> HttpResponse:
     )
 
 
-def _private(answer: HttpResponse) -> HttpResponse:
+def sealed_page(answer: HttpResponse) -> HttpResponse:
+    """Keeps a page to whoever asked for it: in no cache, in no index, and its address in no other site's log."""
     answer["Cache-Control"] = "no-store"
     answer["Referrer-Policy"] = "no-referrer"
     answer["X-Robots-Tag"] = "noindex, nofollow"
