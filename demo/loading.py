@@ -32,6 +32,17 @@ def is_loaded() -> bool:
     return WatermarkVersion.objects.filter(external_id__startswith="messages-demo-loaded-").exists()
 
 
+def is_alive() -> bool:
+    """Whether the last weeks of the demo lender have been told."""
+    return WatermarkVersion.objects.filter(external_id__startswith="messages-demo-alive-").exists()
+
+
+def note_alive(*, now: datetime) -> None:
+    """They have. Opens its transactions."""
+    until = now.astimezone(UTC).replace(microsecond=0)
+    _import([watermark("messages", name=f"demo-alive-{until:%Y%m%d}", until=until.isoformat())], now=now)
+
+
 def load(*, now: datetime) -> int:
     """Imports the demo lender and returns how many lines it has; goes on where an earlier load was cut short, and does
     nothing where it is there. Opens its transactions. Raises Refused.
