@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
@@ -10,6 +11,10 @@ from django.utils import timezone
 
 from config.values.ids import new_id
 from disputes.notices.sending import queue_notice, send_notice
+from feedback.surveys.publishing import create_survey
+from feedback.waves.links import make_links
+from feedback.waves.models import Invitation
+from feedback.waves.opening import Asked, open_wave
 from tests import callers
 
 RECORDS: list[dict[str, Any]] = [
@@ -56,6 +61,13 @@ GATE_ITEMS: dict[str, Any] = {
 """A question to the gate that is allowed."""
 
 
+SURVEY: dict[str, Any] = {
+    "title": {"zh-hans": "您好", "en": "Hello"},
+    "questions": [{"key": "recommend", "kind": "nps", "text": {"zh-hans": "推荐吗?", "en": "Would you recommend us?"}}],
+}
+"""What a survey asks."""
+
+
 def load_records(records: list[dict[str, Any]]) -> None:
     """Imports lines; an error line fails the test."""
     lines = b"".join(json.dumps(record).encode() + b"\n" for record in records)
@@ -83,6 +95,7 @@ def small_lender() -> dict[str, str]:
         "permit": gate.json()["decisions"][0]["permit"]["id"],
         "notice": _sent_notice(),
         "endpoint": _endpoint(),
+        **_survey(),
     }
 
 
@@ -110,3 +123,27 @@ def _endpoint() -> str:
     place: str = registered.json()["id"]
     assert api.request("PATCH", f"/api/v1/webhook-endpoints/{place}", b'{"enabled": false}').status_code == 200
     return place
+
+
+def _survey() -> dict[str, str]:
+    """A survey, and a wave of it that invited C1."""
+    now = timezone.now()
+    with transaction.atomic():
+        version = create_survey(name="Disputes", content=SURVEY, created_by="test", now=now)
+        wave = open_wave(
+            survey_id=version.survey_id,
+            asked=Asked(audience="messaged"),
+            start=now - timedelta(days=1),
+            end=now,
+            opened_by="test",
+            now=now,
+        )
+        invitation = Invitation.objects.create(
+            wave=wave, customer="C1", language="en", state="sent", asked_at=now, not_before=now, sent_at=now
+        )
+        links = make_links(invitations=[invitation.pk], ordinal=1)
+    return {
+        "survey": str(version.survey_id),
+        "wave": str(wave.pk),
+        "token": links[invitation.pk].removeprefix("/s/"),
+    }

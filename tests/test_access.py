@@ -1,9 +1,9 @@
 """Who may call what: every endpoint × (no token, each scope, its owner, another customer), in one table.
 
 `scope`: the scope that a system needs, or ``any`` (none is needed), or ``-`` (systems may not call it, whatever they
-may otherwise). The last three columns are the status that answers a system with that scope, the customer C1, to whom
-what is asked for belongs (tests/lender.py), and the customer C2. A ``*`` behind C2's status: the answer must not name
-anything of C1's.
+may otherwise), or ``everybody`` (what is asked for proves itself; a token is not looked at). The last three columns are
+the status that answers a system with that scope, the customer C1, to whom what is asked for belongs (tests/lender.py),
+and the customer C2. A ``*`` behind C2's status: the answer must not name anything of C1's.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from config.api.callers import SCOPES
 from tests import callers
 from tests.callers import Api
-from tests.lender import GATE_ITEMS, small_lender
+from tests.lender import GATE_ITEMS, SURVEY, small_lender
 
 pytestmark = pytest.mark.django_db
 
@@ -58,6 +58,20 @@ POST    webhook-endpoints              webhooks:write     201     403  403
 GET     webhook-endpoints/{endpoint}   webhooks:write     200     403  403
 PATCH   webhook-endpoints/{endpoint}   webhooks:write     200     403  403
 DELETE  webhook-endpoints/{endpoint}   webhooks:write     204     403  403
+POST    surveys                        surveys:write      201     403  403
+GET     surveys                        surveys:read       200     403  403
+GET     surveys/{survey}               surveys:read       200     403  403
+GET     surveys/{survey}/versions      surveys:read       200     403  403
+POST    surveys/{survey}/versions      surveys:write      201     403  403
+GET     surveys/{survey}/waves         surveys:read       200     403  403
+POST    surveys/{survey}/waves         surveys:write      201     403  403
+GET     surveys/{survey}/trend         surveys:read       200     403  403
+GET     waves/{wave}                   surveys:read       200     403  403
+GET     waves/{wave}/summary           surveys:read       200     403  403
+POST    waves/{wave}/close             surveys:write      200     403  403
+GET     invitations/{token}            everybody          200     200  200*
+POST    invitations/{token}            everybody          200     200  200*
+
 POST    webhook-endpoints/{endpoint}/secret  webhooks:write  201  403  403
 """
 
@@ -69,6 +83,14 @@ BODIES: dict[str, Any] = {
     "POST opt-outs": {"phone": "+8613812340001", "source": "test"},
     "POST opt-ins": {"phone": "+8613812340001", "source": "test"},
     "POST delivery-receipts": {"status": "delivered", "at": "2026-03-01T10:00:00Z"},
+    "POST surveys": SURVEY | {"name": "Another"},
+    "POST surveys/{survey}/versions": SURVEY,
+    "POST surveys/{survey}/waves": {
+        "audience": "messaged",
+        "period_from": "2026-02-01T00:00:00Z",
+        "period_until": "2026-03-01T00:00:00Z",
+    },
+    "POST invitations/{token}": {"answers": {"recommend": 9}},
     "POST webhook-endpoints": {"url": "http://127.0.0.1:9/hook"},
     "PATCH webhook-endpoints/{endpoint}": {"enabled": False},
 }
@@ -205,13 +227,16 @@ def named(places: dict[str, str]) -> set[str]:
 
 
 def test_nobody_gets_in_without_a_token(places: dict[str, str]) -> None:
-    assert surprises("nobody", callers.anybody(), places, lambda row: 401) == []
+    assert (
+        surprises("nobody", callers.anybody(), places, lambda row: row.system if row.scope == "everybody" else 401)
+        == []
+    )
 
 
 @pytest.mark.parametrize("scope", SCOPES)
 def test_a_system_gets_what_its_scope_is_for_and_nothing_else(places: dict[str, str], scope: str) -> None:
     def expected(row: Row) -> int:
-        return row.system if row.scope in (scope, "any") else 403
+        return row.system if row.scope in (scope, "any", "everybody") else 403
 
     assert surprises(f"a system with {scope}", callers.system(scope), places, expected) == []
 

@@ -169,6 +169,9 @@ def known_in(label: str, places: Mapping[str, str]) -> dict[str, str]:
         "loan": places["loan"],
         "message": places["message"],
         "permit": places["permit"],
+        "survey": places["survey"],
+        "wave": places["wave"],
+        "token": places["token"],
         "id": places["permit" if "/permits/" in label else "message"],
     }
 

@@ -98,6 +98,10 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "ENUM_NAME_OVERRIDES": {
         "DisputeStatusEnum": "disputes.cases.models.Status",
         "ReceiptStatusEnum": ["delivered", "failed"],
+        "LanguageEnum": "disputes.cases.models.Language",
+        "ChannelEnum": "disputes.cases.models.Channel",
+        "SurveyLanguageEnum": ["zh-hans", "en"],
+        "WaveChannelEnum": ["sms"],
     },
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "SORT_OPERATIONS": False,

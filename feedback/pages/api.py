@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 from django.urls import path
 from django.utils import timezone
@@ -80,7 +80,10 @@ class OneInvitation(APIView):
     authentication_classes = ()
     permission_classes = ()
     metadata_class = None
-    http_method_names: ClassVar = ["get", "head", "post"]
+
+    @property
+    def allowed_methods(self) -> list[str]:
+        return [method for method in super().allowed_methods if method != "OPTIONS"]
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         finished = super().finalize_response(request, response, *args, **kwargs)

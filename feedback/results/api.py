@@ -9,6 +9,7 @@ from django.urls import path
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
+from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -21,6 +22,7 @@ from feedback.results.closing import close_wave
 from feedback.results.queries import summary_of, trend_of
 from feedback.surveys.api import found_survey
 from feedback.waves.api import WaveSerializer, found_wave, render_wave
+from feedback.waves.models import Wave
 
 
 class IntervalField(serializers.ListField):
@@ -39,7 +41,7 @@ class ValueSerializer(serializers.Serializer[Any]):
     interval = IntervalField(required=False, help_text="Of the share of an option.")
 
 
-class ChangeSerializer(serializers.Serializer[Any]):
+class WaveChangeSerializer(serializers.Serializer[Any]):
     difference = serializers.FloatField(help_text="To the survey's closed wave before.")
     interval = IntervalField()
     beyond_chance = serializers.BooleanField(allow_null=True, help_text="None: too few answers to tell.")
@@ -57,7 +59,7 @@ class QuestionFigureSerializer(serializers.Serializer[Any]):
     interval = IntervalField(allow_null=True)
     distribution = ValueSerializer(many=True, allow_null=True)
     too_few = serializers.BooleanField(help_text="Fewer than 10: no figure.")
-    change = ChangeSerializer(allow_null=True)
+    change = WaveChangeSerializer(allow_null=True)
 
 
 class GroupFigureSerializer(serializers.Serializer[Any]):
@@ -88,7 +90,7 @@ class SummarySerializer(serializers.Serializer[Any]):
     handed_over = serializers.IntegerField()
     delivered = serializers.IntegerField()
     opened = serializers.IntegerField()
-    partial = serializers.IntegerField()
+    partial = serializers.IntegerField()  # type: ignore[assignment]
     answered = serializers.IntegerField()
     response_rate = serializers.FloatField(allow_null=True, help_text="AAPOR RR1: answered / handed over.")
     response_rate_interval = IntervalField(allow_null=True)
@@ -131,9 +133,11 @@ class CloseWave(ServiceView):
         it is."""
         StrictSerializer(data=request.data or {}).is_valid(raise_exception=True)
         caller = caller_of(request)
-        found = found_wave(wave)
-        close_wave(wave_id=found.pk, now=timezone.now(), actor=Actor(type=caller.kind, id=caller.id))
-        return Response(render_wave(found_wave(wave)))
+        try:
+            summary = close_wave(wave_id=wave, now=timezone.now(), actor=Actor(type=caller.kind, id=caller.id))
+        except Wave.DoesNotExist as error:
+            raise NotFound() from error
+        return Response(render_wave(summary.wave))
 
 
 class SurveyTrend(ServiceView):

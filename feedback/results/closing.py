@@ -33,7 +33,7 @@ def close_wave(*, wave_id: uuid.UUID, now: datetime, actor: Actor = SERVICE, alo
                 cursor.execute("SELECT pg_advisory_xact_lock(%s)", [wave_lock(wave=wave_id)])
         wave = Wave.objects.select_for_update(no_key=True, of=("self",)).select_related("version").get(pk=wave_id)
         if wave.state == WaveState.CLOSED:
-            return WaveSummary.objects.get(pk=wave_id)
+            return WaveSummary.objects.select_related("wave__version").get(pk=wave_id)
         wave.state, wave.closed_at = WaveState.CLOSED, now
         wave.save(update_fields=["state", "closed_at"])
         never_sent = Invitation.objects.filter(wave=wave, state=InvitationState.QUEUED)

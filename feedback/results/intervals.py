@@ -12,7 +12,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from statsmodels.stats.power import NormalIndPower
+from statsmodels.stats.power import normal_sample_size_one_tail
 from statsmodels.stats.proportion import proportion_confint
 from statsmodels.stats.weightstats import DescrStatsW
 
@@ -108,10 +108,9 @@ def change_between(*, before: Estimate, after: Estimate) -> Change:
 def _needed(*, difference: float, deviation: float) -> int | None:
     if difference == 0 or deviation == 0:
         return None
-    size = abs(difference) / deviation
-    if size > 5:  # two answers would do; the solver finds no root there
-        return 2
-    return math.ceil(NormalIndPower().solve_power(effect_size=size, power=POWER, alpha=LEVEL, ratio=1))
+    # Two waves: the difference of their means deviates √2 times as much; both of its sides count.
+    each = normal_sample_size_one_tail(abs(difference), POWER, LEVEL / 2, std_null=math.sqrt(2) * deviation)
+    return max(2, math.ceil(each))
 
 
 def share_interval(*, count: int, n: int) -> tuple[float, float]:

@@ -52,7 +52,7 @@ class QuestionSerializer(StrictSerializer):
     key = serializers.RegexField(_KEY)
     kind = serializers.ChoiceField(choices=[(kind, kind) for kind in KINDS])
     text = TextSerializer()
-    required = serializers.BooleanField(required=False)
+    required = serializers.BooleanField(required=False)  # type: ignore[assignment]
     options = OptionSerializer(many=True, required=False, help_text="Of `choice` and `choices`: 2 to 20.")
     low = TextSerializer(required=False, help_text="What the least of a scale means.")
     high = TextSerializer(required=False, help_text="What the most of a scale means.")
