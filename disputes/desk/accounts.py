@@ -40,12 +40,18 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BothClocks:
-    """The whole account. `at`: the instant of the message, written on the lender's clock."""
+    """The whole account. `at`: the instant of the message, written on the lender's clock; `currency`: of the amounts of
+    instalments and repayments."""
 
     at: str
+    currency: str
     summary: tuple[Row, ...]
     instalments: tuple[Row, ...]
     repayments: tuple[Row, ...]
+
+    @property
+    def differs(self) -> bool:
+        return any(row.differs for row in (*self.summary, *self.instalments, *self.repayments))
 
 
 def both_clocks(facts: Mapping[str, Any] | None) -> BothClocks | None:
@@ -55,6 +61,7 @@ def both_clocks(facts: Mapping[str, Any] | None) -> BothClocks | None:
     was, known = facts["as_it_was"], facts["as_known"]
     return BothClocks(
         at=local_instant(facts.get("at")),
+        currency=(was.get("overdue_amount") or {}).get("currency", ""),
         summary=tuple(
             Row(label=(label,), was=(_written(was.get(key)),), known=(_written(known.get(key)),))
             for key, label in FIELDS.items()
@@ -84,7 +91,7 @@ def _instalment_key(row: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _instalment(row: Mapping[str, Any]) -> tuple[str, ...]:
-    return tuple(_written(row.get(name)) for name in ("amount", "paid", "outstanding"))
+    return tuple(_amount(row.get(name)) for name in ("amount", "paid", "outstanding"))
 
 
 def _repayment_key(row: Mapping[str, Any]) -> tuple[str, ...]:
@@ -94,7 +101,7 @@ def _repayment_key(row: Mapping[str, Any]) -> tuple[str, ...]:
 def _repayment(row: Mapping[str, Any]) -> tuple[str, ...]:
     amount, paid, posted, reversed_at = (row.get(name) for name in ("amount", "paid_at", "posted_at", "reversed_at"))
     undone = f"reversed {local_instant(reversed_at)}" if reversed_at else ""
-    return (_written(amount), local_instant(paid), local_instant(posted) if posted else "always known", undone)
+    return (_amount(amount), local_instant(paid), local_instant(posted) if posted else "always known", undone)
 
 
 def _written(value: Any) -> str:
@@ -105,6 +112,11 @@ def _written(value: Any) -> str:
     if isinstance(value, Mapping):
         return written_money(value)
     return str(value)
+
+
+def _amount(value: Mapping[str, Any] | None) -> str:
+    """Without its currency, which stands over the column."""
+    return written_money({**value, "currency": ""}) if value else NOTHING
 
 
 def written_money(value: Mapping[str, Any]) -> str:

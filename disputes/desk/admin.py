@@ -179,6 +179,7 @@ def _renewed(request: HttpRequest, dispute: Dispute) -> Any:
 def home(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """What the admin's first page shows (unfold's DASHBOARD_CALLBACK)."""
     context["home"] = home_of(viewer=viewer_of(request.user), now=timezone.now())
+    context["title"] = "Desk"
     context["take_at"] = reverse("admin:desk_take_next")
     context["duty_at"] = reverse("admin:desk_duty")
     return context

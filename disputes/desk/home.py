@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import Min, Q, QuerySet
 from django.urls import reverse
 
 from disputes.cases.models import Decision, DecisionState, Dispute, Status
 from disputes.desk import words
 from disputes.desk.accounts import local_instant
 from disputes.desk.viewing import Viewer
-from disputes.routing.models import Agent, Clock, RoutedCase
+from disputes.routing.models import Agent, Clock, ClockKind, RoutedCase
 from disputes.routing.queries import aside_of, desk_of, loads, unfit
 
 ROWS = 50
@@ -79,7 +79,7 @@ class Home:
 
 
 def home_of(*, viewer: Viewer, now: datetime) -> Home:
-    """A fixed number of queries: two a list, then one for all disputes and one for who has them."""
+    """A fixed number of queries: two a list at most, then three for the disputes of all lists together."""
     lists: dict[str, QuerySet[Any]] = {}
     if viewer.agent is not None:
         lists["mine"] = desk_of(viewer.agent).values_list("pk", flat=True)
@@ -112,44 +112,64 @@ def home_of(*, viewer: Viewer, now: datetime) -> Home:
 
 
 def _to_see_to(now: datetime) -> dict[str, QuerySet[Any]]:
-    running = Q(business=False) | Q(running_from__isnull=False)
-    missed = Clock.objects.filter(running, stopped_at__isnull=True, due_at__lt=now).order_by("due_at")
     second = Decision.objects.filter(state=DecisionState.WAITING_SECOND).order_by("pk")
     undelivered = Dispute.objects.filter(
         status=Status.CLOSED, outcome_delivered_at__isnull=True, outcome_failed_at__isnull=False
     )
     return {
         "second": second.values_list("dispute", flat=True),
-        "missed": missed.values_list("dispute", flat=True),
+        "missed": _missed(now),
         "unfit": unfit().values_list("pk", flat=True),
         "undelivered": undelivered.order_by("closed_at").values_list("pk", flat=True),
     }
+
+
+def _missed(now: datetime) -> QuerySet[Any]:
+    """Disputes of which a clock that runs has gone by, the longest first; each once, whichever of its clocks it is."""
+    running = Q(business=False) | Q(running_from__isnull=False)
+    missed = Clock.objects.filter(running, stopped_at__isnull=True, due_at__lt=now)
+    firsts = missed.values("dispute").annotate(first=Min("due_at")).order_by("first", "dispute")
+    return firsts.values_list("dispute", flat=True)
 
 
 def _rows(ids: Iterable[uuid.UUID], *, now: datetime) -> dict[uuid.UUID, CaseRow]:
     ids = list(ids)
     cases = RoutedCase.objects.filter(pk__in=ids).select_related("owner__user")
     owners = {row.pk: str(row.owner) for row in cases if row.owner is not None}
+    answers = Clock.objects.filter(dispute__in=ids, kind=ClockKind.FIRST_ANSWER, stopped_at__isnull=True)
+    unanswered = dict(answers.values_list("dispute", "due_at"))
     disputes = Dispute.objects.filter(pk__in=ids).select_related("last_check")
-    return {one.pk: _row(one, owner=owners.get(one.pk, ""), now=now) for one in disputes}
+    return {
+        one.pk: _row(one, owner=owners.get(one.pk, ""), answer_by=unanswered.get(one.pk), now=now) for one in disputes
+    }
 
 
-def _row(dispute: Dispute, *, owner: str, now: datetime) -> CaseRow:
+def _row(dispute: Dispute, *, owner: str, answer_by: datetime | None, now: datetime) -> CaseRow:
     verdict = dispute.last_check.verdict if dispute.last_check else ""
-    closed = dispute.status == Status.CLOSED
+    due = _due(dispute, answer_by=answer_by, now=now)
     return CaseRow(
         reference=dispute.reference,
         address=reverse("admin:disputes_dispute_change", args=[dispute.pk]),
         ground=words.GROUNDS[dispute.ground],
         words=first_line(dispute.statement),
-        due="" if closed else words.due_in(dispute.decide_by, now=now),
+        due=due,
         due_at=local_instant(dispute.decide_by),
-        late=not closed and dispute.decide_by < now,
+        late="overdue" in due,
         status=words.STATUSES[dispute.status],
         verdict=words.VERDICTS.get(verdict, ""),
         verdict_code=verdict,
         owner=owner,
     )
+
+
+def _due(dispute: Dispute, *, answer_by: datetime | None, now: datetime) -> str:
+    """How far the decision is; or the first answer, where that alone is overdue."""
+    if dispute.status == Status.CLOSED:
+        return ""
+    waits = dispute.status == Status.WAITING_CUSTOMER
+    if answer_by is not None and answer_by < now <= dispute.decide_by and not waits:
+        return f"answer {words.due_in(answer_by, now=now)}"
+    return words.due_in(dispute.decide_by, now=now)
 
 
 def first_line(text: str | None) -> str:

@@ -11,6 +11,7 @@ UNFOLD: dict[str, Any] = {
     "SITE_SYMBOL": "balance",
     "SHOW_VIEW_ON_SITE": False,
     "SHOW_HISTORY": False,
+    "SITE_FAVICONS": [{"rel": "icon", "sizes": "any", "type": "image/svg+xml", "href": "/static/desk/icon.svg"}],
     "STYLES": ["/static/desk/desk.css"],
     "DASHBOARD_CALLBACK": "disputes.desk.admin.home",
     "SIDEBAR": {"show_search": False, "show_all_applications": False, "navigation": "disputes.desk.sidebar.navigation"},

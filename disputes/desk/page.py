@@ -27,6 +27,7 @@ from disputes.routing.models import Clock, ClockKind
 
 EVENTS_SHOWN = 100
 COMMENTS_SHOWN = 100
+LANGUAGES: Mapping[str, str] = {"zh-hans": "Chinese", "en": "English"}
 SPEAKS_FOR: Mapping[str, str] = {"customer": "for the customer", "lender": "for the lender", "nobody": "for nobody"}
 
 
@@ -66,6 +67,7 @@ class DisputePage:
     status: str
     outcome: str
     is_silent: bool
+    language: str
     payments: tuple[str, ...]
     selector: Mapping[str, Any]
     message: Mapping[str, str] | None
@@ -102,6 +104,7 @@ def page_of(*, dispute: Dispute, now: datetime) -> DisputePage:
         status=words.STATUSES[dispute.status],
         outcome=words.OUTCOMES.get(dispute.outcome or "", ""),
         is_silent=dispute.ground in SILENT_GROUNDS,
+        language=LANGUAGES.get(dispute.language, dispute.language),
         payments=tuple(_payment(render_payment(row)) for row in read_payments(dispute.claimed_payments)),
         selector=_described(dispute),
         message=_message(dispute),
@@ -144,6 +147,7 @@ def _names(events: Sequence[Event], comments: Sequence[Comment]) -> dict[str, st
     """The user's name by the id that events and words carry."""
     ids = {one.actor_id for one in events if one.actor_type == "user"}
     ids |= {one.author_id for one in comments if one.author_type == "user"}
+    ids |= {str(event.data["user"]) for event in events if event.data.get("user")}
     rows = User.objects.filter(pk__in=[one for one in ids if one.isdigit()])
     return {str(user.pk): user.get_full_name() or user.username for user in rows}
 
@@ -153,7 +157,7 @@ def _who(kind: str, id: str, names: Mapping[str, str]) -> str:
 
 
 def _event(event: Event, names: Mapping[str, str]) -> Moment:
-    more = ", ".join(f"{words.plain(key)}: {words.plain(str(value))}" for key, value in _telling(event.data))
+    more = ", ".join(f"{words.plain(key)}: {_said(key, value, names)}" for key, value in _telling(event.data))
     return Moment(
         at=local_instant(event.at),
         who=_who(event.actor_type, event.actor_id, names),
@@ -164,7 +168,20 @@ def _event(event: Event, names: Mapping[str, str]) -> Moment:
 
 def _telling(data: Mapping[str, Any]) -> list[tuple[str, Any]]:
     """What an event says beside ids, which tell a person nothing."""
-    return [(key, value) for key, value in data.items() if value not in (None, "", [], {}) and not _is_id(value)]
+    ids = ("agent", "to", "queue")
+    return [(key, value) for key, value in data.items() if key not in ids and value and not _is_id(value)]
+
+
+def _said(key: str, value: Any, names: Mapping[str, str]) -> str:
+    """A datum of an event in words: users by name, instants on the lender's clock."""
+    if key == "user":
+        return names.get(str(value), "a colleague")
+    if key == "why":
+        return words.GROUNDS.get(str(value), str(value))
+    try:
+        return local_instant(datetime.fromisoformat(value)) if "T" in str(value) else words.plain(str(value))
+    except ValueError:
+        return str(value)
 
 
 def _is_id(value: Any) -> bool:
