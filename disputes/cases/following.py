@@ -32,3 +32,4 @@ def move_deadlines(*, dispute_id: uuid.UUID) -> None:
         return
     dispute.first_answer_by, dispute.decide_by = due.first_answer_by, due.decide_by
     dispute.save(update_fields=["first_answer_by", "decide_by"])
+    deadlines.show_deadline(dispute=dispute_id, decide_by=due.decide_by)

@@ -94,7 +94,8 @@ def announced(dispute: Dispute) -> dict[str, Any]:
 def close(*, dispute: Dispute, outcome: str, actor: Actor, now: datetime, by_person: bool) -> None:
     """Closes a dispute that the caller has locked, after its hold's lanes. Needs a transaction.
 
-    1. status and outcome, in one save with the rest; 2. what it watched for is let go; 3. the event and the topic.
+    1. status and outcome, in one save with the rest; 2. what it watched for is let go, unless the records must yet be
+    corrected; 3. the event and the topic.
     What becomes of the hold is the caller's: a withdrawal releases it, any other outcome must first be delivered. 4. a
     decision that waited for a second person is overtaken, the case leaves its agent, the clocks stop; 5. the customer
     is told the outcome.
@@ -106,7 +107,8 @@ def close(*, dispute: Dispute, outcome: str, actor: Actor, now: datetime, by_per
     dispute.waiting_until = None
     fields = ["status", "outcome", "closed_at", "closed_by_person", "last_check", "awaits_correction", "waiting_until"]
     dispute.save(update_fields=fields)
-    unwatch_dispute(dispute=dispute)
+    if not dispute.awaits_correction:
+        unwatch_dispute(dispute=dispute)
     note(dispute=dispute, kind="dispute.closed", actor=actor, at=now, data={"outcome": outcome})
     queue.put(topic="dispute.closed", key=str(dispute.pk), payload={"dispute": str(dispute.pk), "outcome": outcome})
     Decision.objects.filter(dispute=dispute, state=DecisionState.WAITING_SECOND).update(state=DecisionState.OVERTAKEN)

@@ -173,6 +173,8 @@ def _start_clocks(dispute: Dispute, *, now: datetime) -> None:
     pack = pack_in_force(at=now)
     due = start_clocks(dispute=dispute.pk, pack=pack, opened_at=now, now=now, needs=needs_of(dispute))
     dispute.first_answer_by, dispute.decide_by = due.first_answer_by, due.decide_by
+    # Days of the calendar may be longer than hours of business: nobody is answered before they are acknowledged.
+    dispute.acknowledge_by = min(dispute.acknowledge_by, due.first_answer_by)
 
 
 def _same_open(dispute: Dispute) -> Dispute | None:

@@ -18,6 +18,7 @@ from config.api.idempotency import BeginAgain
 from disputes.cases import lifecycle
 from disputes.cases.models import Dispute, Outcome, Status
 from disputes.cases.transactions import in_transaction
+from disputes.cases.watching import unwatch_dispute
 from disputes.holds.models import Reason
 from disputes.holds.placing import change_reason, holds_of_dispute, number_changes, release_hold
 from disputes.holds.policies import pack_in_force
@@ -157,6 +158,7 @@ def note_corrected(*, dispute_id: uuid.UUID, actor: Actor, now: datetime, by: st
         return False
     dispute.awaits_correction = False
     dispute.save(update_fields=["awaits_correction"])
+    unwatch_dispute(dispute=dispute)
     data = {"by": by, **({"why": why} if why else {})}
     lifecycle.note(dispute=dispute, kind="records.corrected", actor=actor, at=now, data=data)
     queue.put(topic="outcome.delivered", key=str(dispute_id), payload={"dispute": str(dispute_id)})

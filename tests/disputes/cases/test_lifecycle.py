@@ -87,6 +87,7 @@ class TestTheTimeLine:
             "dispute.opened",
             "dispute.checked",
             "dispute.in_review",
+            "dispute.unassignable",  # no agent is on duty
             "comment.added",
             "dispute.closed",
         ]

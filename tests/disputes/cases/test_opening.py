@@ -80,7 +80,7 @@ class TestAnOpenedDispute:
         for key in (body["id"], body["reference"], typed):
             assert api.get(f"{DISPUTES}/{key}").json()["id"] == body["id"]
 
-    def test_stands_on_the_policys_calendar_terms(self):
+    def test_stands_on_the_policys_terms(self):
         body = dispute(customer("C1")).json()
         assert body["deadlines"]["acknowledge_by"] <= body["deadlines"]["first_answer_by"]
         assert body["deadlines"]["first_answer_by"] <= body["deadlines"]["decide_by"]

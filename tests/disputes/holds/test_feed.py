@@ -103,6 +103,9 @@ class _SkipsTheLock:
         if "pg_advisory_xact_lock" not in statement:
             self.inner.execute(statement, parameters)
 
+    def fetchone(self) -> Any:
+        return self.inner.fetchone()
+
 
 def test_changes_of_a_transaction_that_was_rolled_back_are_never_written() -> None:
     scene.lender()
