@@ -11,7 +11,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from django.db import connection, transaction
 from django.db.models import Count, Q
@@ -69,7 +69,7 @@ def enter(
         if case.state != CaseState.LEFT:
             return
         RoutedCase.objects.filter(pk=dispute).update(
-            **fresh, owner=None, former=None, unfit_since=None, round=case.round + 1
+            **fresh, owner=None, former=None, handed_back_by=None, unfit_since=None, round=case.round + 1
         )
     _tell_waiting(dispute)
 
@@ -78,7 +78,7 @@ def set_aside(*, dispute: uuid.UUID, now: datetime) -> None:
     """The case waits for the customer: its agent is remembered, their place is free. Needs the dispute's row locked."""
     case = _locked(dispute)
     if case is not None and case.state in (CaseState.WAITING, CaseState.ASSIGNED):
-        _save(case, state=CaseState.ASIDE, former=case.owner, owner=None, unfit_since=None)
+        _save(case, state=CaseState.ASIDE, former=case.owner or case.former, owner=None, unfit_since=None)
 
 
 def bring_back(*, dispute: uuid.UUID, now: datetime) -> None:
@@ -121,9 +121,9 @@ def take_next(*, agent_id: int, now: datetime) -> uuid.UUID | None:
     its transaction. Raises CannotTake (off duty, or no place free), Agent.DoesNotExist."""
     with transaction.atomic(durable=True):
         _lock_routing()
-        agent = Agent.objects.select_for_update(no_key=True, of=("self",)).get(pk=agent_id)
+        agent = _locked_agent(agent_id)
         desks = _Desks([agent])
-        if not agent.on_duty:
+        if not works(agent):
             raise CannotTake("You are off duty: switch your duty on first.")
         if not desks.has_place(agent):
             raise CannotTake(f"You have {desks.loads[agent.pk]} cases in review, of {agent.capacity} at once.")
@@ -147,8 +147,8 @@ def hand_on(
     queue_id: int | None = None,
     from_agent: int | None = None,
 ) -> None:
-    """Gives a case in review to another agent, or back to a queue, whence it does not return to who had it. Opens its
-    transaction.
+    """Gives a case in review to another agent, or back to a queue, whence it does not return by itself to who had it.
+    Opens its transaction.
 
     `from_agent`: only where it is this agent's. `why` is written to the time line. Raises CannotHandOn: the case is not
     in review or another's, the agent is off duty, has no place free or may not have it; RoutedCase, Agent or
@@ -163,7 +163,7 @@ def hand_on(
             raise CannotHandOn("This case is another agent's by now.")
         data: dict[str, object] = {"why": why, "from": case.owner_id}
         if agent_id is not None:
-            agent = Agent.objects.select_for_update(no_key=True, of=("self",)).get(pk=agent_id)
+            agent = _locked_agent(agent_id)
             _may_take(agent, case)
             record_event(
                 subject_type="dispute",
@@ -190,7 +190,7 @@ def hand_on(
             case,
             state=CaseState.WAITING,
             queue=wanted,
-            not_agent=case.owner or case.not_agent,
+            handed_back_by=case.owner or case.handed_back_by,
             owner=None,
             former=None,
             waiting_since=now,
@@ -213,8 +213,8 @@ def _may_take(agent: Agent, case: RoutedCase) -> None:
     if agent.pk == case.owner_id:
         raise CannotHandOn(f"It is {agent}'s already.")
     if agent.pk == case.not_agent_id:
-        raise CannotHandOn(f"{agent} had this case before and may not have it again.")
-    if not agent.on_duty:
+        raise CannotHandOn(f"{agent} may not have this case.")
+    if not works(agent):
         raise CannotHandOn(f"{agent} is off duty.")
     if not desks.has_place(agent):
         raise CannotHandOn(f"{agent} has no place free: {desks.loads[agent.pk]} of {agent.capacity}.")
@@ -239,7 +239,8 @@ class _Desks:
     @classmethod
     def on_duty(cls) -> _Desks:
         """All who are on duty, locked by id, so that nobody goes off duty meanwhile."""
-        return cls(list(Agent.objects.select_for_update(no_key=True).filter(on_duty=True).order_by("pk")))
+        agents = Agent.objects.select_for_update(no_key=True, of=("self",)).select_related("user")
+        return cls([agent for agent in agents.filter(on_duty=True).order_by("pk") if works(agent)])
 
     def has_place(self, agent: Agent) -> bool:
         return self.loads[agent.pk] < agent.capacity
@@ -247,7 +248,7 @@ class _Desks:
     def fits(self, agent: Agent, case: RoutedCase) -> bool:
         queues = self.queues.get(agent.pk)
         return (
-            agent.pk != case.not_agent_id
+            agent.pk not in (case.not_agent_id, case.handed_back_by_id)
             and (not queues or case.queue_id in queues)
             and _takes(agent.languages, case.language)
             and _takes(agent.grounds, case.ground)
@@ -265,14 +266,17 @@ class _Desks:
 def _give(cases: Sequence[RoutedCase], desks: _Desks, *, now: datetime) -> int:
     given: dict[uuid.UUID, Agent] = {}
     unfit: list[uuid.UUID] = []
-    for place, case in enumerate(cases):
+    latest = max((agent.last_given_at or _NEVER for agent in desks.agents), default=_NEVER)
+    for case in cases:
         agent = desks.best(case)
         if agent is None:
             if case.unfit_since is None:
                 unfit.append(case.pk)
             continue
         desks.loads[agent.pk] += 1
-        agent.last_given_at = now.replace(microsecond=min(place, 999_999))
+        # Each a little later than the one before, so that among equals of this batch too the longest idle comes first.
+        agent.last_given_at = max(now, latest) + timedelta(microseconds=1)
+        latest = agent.last_given_at
         given[case.pk] = agent
     _assign(given, now=now)
     _tell_unfit(unfit, now=now)
@@ -315,6 +319,15 @@ def _waiting(*, after: tuple[datetime, uuid.UUID] | None) -> list[RoutedCase]:
     if after is not None:
         rows = rows.filter(Q(decide_by__gt=after[0]) | Q(decide_by=after[0], pk__gt=after[1]))
     return list(rows.order_by("decide_by", "pk")[:AT_ONCE])
+
+
+def works(agent: Agent) -> bool:
+    """Whether cases may be given to the agent: on duty, and still a user of the back office."""
+    return agent.on_duty and agent.user.is_active and agent.user.is_staff
+
+
+def _locked_agent(agent_id: int) -> Agent:
+    return Agent.objects.select_for_update(no_key=True, of=("self",)).select_related("user").get(pk=agent_id)
 
 
 def _locked(dispute: uuid.UUID) -> RoutedCase | None:

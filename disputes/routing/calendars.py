@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from functools import lru_cache
 
 import holidays
+import structlog
 from django.conf import settings
 
-from disputes.policy.business_time import BusinessCalendar, OpenTime, compile_calendar
+from disputes.policy.business_time import BeyondCalendar, BusinessCalendar, OpenTime, compile_calendar
 from disputes.routing.models import Calendar, Queue
 
+log = structlog.get_logger(__name__)
+
+YEARS_AHEAD = 2
 LENDER = "Lender"
 ALL = "All disputes"
 
@@ -41,8 +45,31 @@ def supported_countries() -> frozenset[str]:
     return frozenset(holidays.list_supported_countries())
 
 
-def open_time(calendar: Calendar, *, at: datetime) -> OpenTime:
-    """A calendar's open time from the year before `at` to two years after it; kept by revision."""
+def due_after(calendar: Calendar, *, start: datetime, seconds: int) -> datetime:
+    """When so many open seconds have run since `start` (aware UTC).
+
+    A calendar with no room for them in ten years (it has no hours, or next to none) must not keep a dispute from being
+    opened: the term then runs day and night, and the log says so.
+    """
+    for years in (YEARS_AHEAD, 10):
+        try:
+            return open_time(calendar, at=start, years=years).add(start, seconds)
+        except BeyondCalendar:
+            continue
+        except (ValueError, KeyError, NotImplementedError) as error:  # hours, a zone or a country that nobody can read
+            log.error("calendar_unreadable", calendar=calendar.pk, error=type(error).__name__)
+            return start + timedelta(seconds=seconds)
+    log.warning("calendar_without_room", calendar=calendar.pk, seconds=seconds)
+    return start + timedelta(seconds=seconds)
+
+
+def open_seconds(calendar: Calendar, *, start: datetime, end: datetime) -> int:
+    """Open seconds from `start` to `end`."""
+    return open_time(calendar, at=start, years=max(YEARS_AHEAD, end.year - start.year + 1)).between(start, end)
+
+
+def open_time(calendar: Calendar, *, at: datetime, years: int = YEARS_AHEAD) -> OpenTime:
+    """A calendar's open time from the year before `at` to so many years after it; kept by what the calendar says."""
     key = (
         calendar.pk,
         calendar.revision,
@@ -53,7 +80,7 @@ def open_time(calendar: Calendar, *, at: datetime) -> OpenTime:
         tuple(sorted(calendar.days_off)),
         repr(sorted(calendar.extra_days.items())),
     )
-    return _compiled(key, at.year, _Frozen(calendar))
+    return _compiled(key, range(at.year - 1, at.year + years + 1), _Frozen(calendar))
 
 
 class _Frozen:
@@ -70,10 +97,9 @@ class _Frozen:
 
 
 @lru_cache(maxsize=32)
-def _compiled(key: object, year: int, row: _Frozen) -> OpenTime:
-    years = range(year - 1, year + 3)
+def _compiled(key: object, years: range, row: _Frozen) -> OpenTime:
     return compile_calendar(
-        business_calendar(row.calendar, years=years), first=date(year - 1, 1, 1), last=date(year + 2, 12, 31)
+        business_calendar(row.calendar, years=years), first=date(years[0], 1, 1), last=date(years[-1], 12, 31)
     )
 
 
@@ -89,17 +115,19 @@ def business_calendar(calendar: Calendar, *, years: Iterable[int]) -> BusinessCa
         for day, intervals in calendar.hours.items()
         if intervals
     }
-    off, extra = set(calendar.days_off), {}
+    own, public, extra = set(calendar.days_off), set(), {}
     if calendar.country:
         found = holidays.country_holidays(calendar.country, subdiv=calendar.subdivision or None, years=sorted(wanted))
         # Frozen for the years asked: the object grows when it is asked about another, and mixes in fixed dates.
-        off |= {day for day in list(found.keys()) if day.year in wanted}
+        public = {day for day in list(found.keys()) if day.year in wanted}
         usual = min(weekly, default=0)
         extra = {day: usual for day in getattr(found, "weekend_workdays", ()) if day.year in wanted}
+    # The lender's own word on a day is the last.
+    extra = {day: weekday for day, weekday in extra.items() if day not in own}
     extra |= {date.fromisoformat(day): int(weekday) for day, weekday in calendar.extra_days.items()}
     return BusinessCalendar(
         zone=calendar.zone,
         weekly=weekly,
-        days_off=frozenset(off - extra.keys() | set(calendar.days_off)),
+        days_off=frozenset(own | public),
         extra_days=extra,
     )

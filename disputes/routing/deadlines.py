@@ -15,8 +15,8 @@ from disputes.outbox import queue
 from disputes.policy.packs import Pack
 from disputes.policy.terms import deadlines
 from disputes.routing.assigning import Needs, queue_for
-from disputes.routing.calendars import default_calendar, open_time
-from disputes.routing.models import Calendar, Clock, ClockKind, Escalation
+from disputes.routing.calendars import default_calendar, due_after, open_seconds
+from disputes.routing.models import Calendar, Clock, ClockKind, Escalation, RoutedCase
 
 WARN_WITH = 0.2
 """The share of a term that is left when a warning is due."""
@@ -71,11 +71,12 @@ def _write(clocks: Iterable[Clock]) -> None:
 
 
 def pause_clocks(*, dispute: uuid.UUID, now: datetime) -> Due:
-    """Waiting on the customer: business time stops. A calendar's clock runs on, since no rule stops it. Needs the
-    dispute's row locked."""
+    """Waiting on the customer: business time stops. A calendar's clock runs on, since no rule stops it, and so does one
+    that is due already: asking does not undo a miss. Needs the dispute's row locked."""
     clocks = _locked(dispute)
     for clock in clocks.values():
-        if clock.business and clock.running_from is not None and clock.stopped_at is None and clock.calendar:
+        runs = clock.running_from is not None and clock.stopped_at is None and clock.due_at > now
+        if clock.business and runs and clock.calendar:
             clock.used = _used(clock, clock.calendar, now)
             clock.running_from, clock.next_alarm_at = None, None
             clock.save(update_fields=["used", "running_from", "next_alarm_at"])
@@ -83,14 +84,17 @@ def pause_clocks(*, dispute: uuid.UUID, now: datetime) -> Due:
 
 
 def resume_clocks(*, dispute: uuid.UUID, now: datetime) -> Due:
-    """Business time runs on with what was left of it. Needs the dispute's row locked."""
+    """Business time runs on with what was left of it, and the case stands in its queue by the new deadline. Needs the
+    dispute's row locked."""
     clocks = _locked(dispute)
     for clock in clocks.values():
         if clock.business and clock.running_from is None and clock.stopped_at is None and clock.calendar:
             clock.running_from = _whole(now)
             _run_on(clock, clock.calendar)
             clock.save()
-    return _due(clocks)
+    due = _due(clocks)
+    show_deadline(dispute=dispute, decide_by=due.decide_by)
+    return due
 
 
 def note_first_answer(*, dispute: uuid.UUID, now: datetime) -> None:
@@ -121,19 +125,23 @@ def raise_alarms(*, now: datetime, at_once: int = AT_ONCE) -> int:
             clocks = list(ringing.order_by("next_alarm_at", "pk")[:at_once])
             if not clocks:
                 return raised
-            for kind in ("near", "missed"):
-                _escalate(
-                    [clock for clock in clocks if (clock.due_at <= now) == (kind == "missed")], kind=kind, now=now
-                )
+            raised += _escalate([clock for clock in clocks if clock.due_at > now], kind="near", now=now)
+            raised += _escalate([clock for clock in clocks if clock.due_at <= now], kind="missed", now=now)
             for clock in clocks:
                 clock.next_alarm_at = clock.due_at if clock.due_at > now else None
             Clock.objects.bulk_update(clocks, ["next_alarm_at"])
-            raised += len(clocks)
 
 
-def _escalate(clocks: list[Clock], *, kind: str, now: datetime) -> None:
+def _escalate(clocks: list[Clock], *, kind: str, now: datetime) -> int:
+    """Needs the clocks' rows locked. One that a changed calendar lets ring again has been escalated already."""
+    known = set(
+        Escalation.objects.filter(dispute__in=[one.dispute for one in clocks], kind=kind).values_list(
+            "dispute", "clock", "round"
+        )
+    )
+    clocks = [one for one in clocks if (one.dispute, one.kind, one.round) not in known]
     if not clocks:
-        return
+        return 0
     Escalation.objects.bulk_create(
         [
             Escalation(dispute=one.dispute, clock=one.kind, kind=kind, round=one.round, due_at=one.due_at, at=now)
@@ -150,6 +158,7 @@ def _escalate(clocks: list[Clock], *, kind: str, now: datetime) -> None:
         record_events(subject_type="dispute", kind=f"deadline.{kind}", actor=SERVICE, at=now, data=rows)
         payloads = {f"{one}:{clock_kind}": {"dispute": str(one), "clock": clock_kind} for one in rows}
         queue.put_many(topic=f"deadline.{kind}", payloads=payloads)
+    return len(clocks)
 
 
 def recompute_clocks(*, calendar: Calendar, now: datetime) -> int:
@@ -158,16 +167,21 @@ def recompute_clocks(*, calendar: Calendar, now: datetime) -> int:
     clocks = Clock.objects.select_for_update(no_key=True, of=("self",)).filter(
         calendar=calendar, stopped_at__isnull=True, running_from__isnull=False, business=True
     )
-    changed = list(clocks.order_by("pk"))
-    for clock in changed:
-        clock.calendar_revision = calendar.revision
-        _run_on(clock, calendar)
-    fields = ["calendar_revision", "due_at", "warn_at", "next_alarm_at"]
-    Clock.objects.bulk_update(changed, fields, batch_size=1000)
-    queue.put_many(
-        topic="deadline.changed", payloads={str(one.dispute): {"dispute": str(one.dispute)} for one in changed}
-    )
-    return len(changed)
+    done, after = 0, 0
+    while changed := list(clocks.filter(pk__gt=after).order_by("pk")[:AT_ONCE]):
+        for clock in changed:
+            clock.calendar_revision = calendar.revision
+            _run_on(clock, calendar)
+        Clock.objects.bulk_update(changed, ["calendar_revision", "due_at", "warn_at", "next_alarm_at"])
+        moved = {str(clock.dispute) for clock in changed}
+        queue.put_many(topic="deadline.changed", payloads={one: {"dispute": one} for one in sorted(moved)})
+        done, after = done + len(changed), changed[-1].pk
+    return done
+
+
+def show_deadline(*, dispute: uuid.UUID, decide_by: datetime) -> None:
+    """The case stands in its queue by this deadline from now on. Needs the dispute's row locked."""
+    RoutedCase.objects.filter(pk=dispute).update(decide_by=decide_by)
 
 
 def due_of(*, dispute: uuid.UUID) -> Due | None:
@@ -189,11 +203,10 @@ def _run_on(clock: Clock, calendar: Calendar) -> None:
     """Due where the rest of the budget has run from `running_from` on."""
     if clock.running_from is None:
         raise ValueError("a clock that is paused has no due date")
-    time = open_time(calendar, at=clock.running_from)
-    left = max(clock.budget - clock.used, 0)
-    clock.due_at = time.add(clock.running_from, left)
+    start = clock.running_from
+    clock.due_at = due_after(calendar, start=start, seconds=max(clock.budget - clock.used, 0))
     unwarned = round(clock.budget * (1 - WARN_WITH)) - clock.used
-    _set_alarm(clock, time.add(clock.running_from, unwarned) if unwarned > 0 else None)
+    _set_alarm(clock, due_after(calendar, start=start, seconds=unwarned) if unwarned > 0 else None)
 
 
 def _set_alarm(clock: Clock, warn_at: datetime | None) -> None:
@@ -205,7 +218,7 @@ def _set_alarm(clock: Clock, warn_at: datetime | None) -> None:
 
 def _used(clock: Clock, calendar: Calendar, now: datetime) -> int:
     since = clock.running_from or now
-    return clock.used + (open_time(calendar, at=since).between(since, _whole(now)) if now > since else 0)
+    return clock.used + (open_seconds(calendar, start=since, end=_whole(now)) if now > since else 0)
 
 
 def _whole(at: datetime) -> datetime:

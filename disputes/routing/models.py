@@ -80,8 +80,9 @@ class RoutedCase(models.Model):
     """Who has a dispute that a person must judge.
 
     `owner` is set while it is ``assigned``, and then alone; ``waiting``: for an agent; ``aside``: for the customer;
-    ``left``: closed. `former`: who had it before it was set aside; `not_agent`: who may not have it. `unfit_since`:
-    since when none who is on duty fits; `round` counts its openings.
+    ``left``: closed. `former`: who had it before it was set aside; `not_agent`: who may never have it;
+    `handed_back_by`: who put it back into a queue, and is given it again by a supervisor alone. `unfit_since`: since
+    when none who is on duty fits; `round` counts its openings.
     """
 
     dispute = models.UUIDField(primary_key=True)
@@ -90,6 +91,7 @@ class RoutedCase(models.Model):
     owner = models.ForeignKey(Agent, null=True, on_delete=models.PROTECT, related_name="cases")
     former = models.ForeignKey(Agent, null=True, on_delete=models.PROTECT, related_name="+")
     not_agent = models.ForeignKey(Agent, null=True, on_delete=models.PROTECT, related_name="+")
+    handed_back_by = models.ForeignKey(Agent, null=True, on_delete=models.PROTECT, related_name="+")
     ground = models.CharField(max_length=30)
     language = models.CharField(max_length=10)
     product = models.CharField(max_length=200, default="", blank=True)
