@@ -6,14 +6,15 @@ is left as it is, so that a telling that was cut short goes on, and one that is 
 
 from __future__ import annotations
 
+import logging
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from random import Random
 
-from django.conf import settings
 from django.db import transaction
 from django.test.utils import override_settings
 
@@ -68,9 +69,22 @@ def bring_to_life(*, now: datetime, tell: Callable[[int, int], None] = lambda do
     agenda.add(now - timedelta(days=6), partial(_hold_by_hand, told=ill))
     asking.plan_waves(agenda=agenda, now=now)
     agenda.add(now - timedelta(days=4), lambda at: staff.go_home(now=at))
-    agenda.run(tell=tell)
+    with _quiet():
+        agenda.run(tell=tell)
     loading.note_alive(now=now)
     return True
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The rooms' own lines about each notice and each case would bury the progress."""
+    rooms = logging.getLogger("disputes")
+    before = rooms.level
+    rooms.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        rooms.setLevel(before)
 
 
 # --- the customer ---
@@ -83,14 +97,15 @@ def _open(at: datetime, *, plot: Plot, agenda: Agenda) -> None:
     dispute = Dispute.objects.filter(message__external_id=tale.message, ground=tale.plan.ground).first()
     if dispute is None:
         asked = _opening(plot, customer)
+        try:
+            dispute = in_transaction(lambda: open_dispute(asked=asked, now=at)).dispute
+        except AlreadyOpen:
+            return
+        date_holds(disputes=[dispute.pk], now=at)
+    if plot.end == "second" and dispute.status == Status.CHECKING:
         # A sample that agents see all the same, as a lender may set it: else nobody could speak against the check.
-        with override_settings(REVIEW_SAMPLE=1.0 if plot.end == "second" else settings.REVIEW_SAMPLE):
-            try:
-                dispute = in_transaction(lambda: open_dispute(asked=asked, now=at)).dispute
-            except AlreadyOpen:
-                return
-            date_holds(disputes=[dispute.pk], now=at)
-            run_check(dispute_id=dispute.pk, now=at + timedelta(seconds=2))
+        with override_settings(REVIEW_SAMPLE=1.0):
+            run_check(dispute_id=dispute.pk, now=at)
     agenda.add(at + timedelta(minutes=4), partial(_receipts, dispute=dispute.pk, status="delivered"))
     agenda.add(at + timedelta(minutes=9), partial(_receipts, dispute=dispute.pk, status=plot.receipt))
     agenda.add(plot.judged_at, partial(_judge, plot=plot, dispute=dispute.pk, agenda=agenda))

@@ -69,16 +69,15 @@ class Agenda:
         return done
 
     def _deliver(self, now: datetime) -> None:
-        """What the acts wrote, and nothing that was there before: that is the workers'."""
-        heard = told_subscribers(now, self.also)
+        """What the acts wrote and somebody hears; what was there before, and what nobody hears, is the workers'."""
+        heard = {topic: functions for topic, functions in told_subscribers(now, self.also).items() if functions}
         for _ in range(ROUNDS):
-            waiting = OutboxTopic.objects.filter(id__gt=self._newest_topic, done_at__isnull=True).order_by("id")
-            ids = list(waiting.values_list("id", flat=True))
+            waiting = OutboxTopic.objects.filter(id__gt=self._newest_topic, done_at__isnull=True, topic__in=list(heard))
+            ids = list(waiting.order_by("id").values_list("id", flat=True))
             if not ids:
                 return
             for topic_id in ids:
                 queue.deliver(topic_id=topic_id, subscribers=heard)
-            self._newest_topic = ids[0] - 1
 
 
 def _beat(now: datetime) -> None:
