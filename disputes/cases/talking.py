@@ -47,8 +47,7 @@ def ask_customer(
         comment = Comment.objects.create(dispute=dispute, author_type=actor.type, author_id=actor.id, text=text, at=now)
         dispute.waiting_until = now + timedelta(days=pack_in_force(at=now).waiting_customer_days)
         deadlines.note_first_answer(dispute=dispute_id, now=now)
-        due = deadlines.pause_clocks(dispute=dispute_id, now=now)
-        dispute.first_answer_by, dispute.decide_by = due.first_answer_by, due.decide_by
+        _show(dispute, deadlines.pause_clocks(dispute=dispute_id, now=now))
         dispute.save(update_fields=["status", "waiting_until", "first_answer_by", "decide_by"])
         assigning.set_aside(dispute=dispute_id, now=now)
         data = {"comment": str(comment.pk)}
@@ -98,8 +97,13 @@ def _returned(dispute_id: uuid.UUID, *, now: datetime) -> bool:
 def _return_to_review(dispute: Dispute, *, actor: Actor, because: str, now: datetime) -> None:
     """Needs the dispute's row locked."""
     lifecycle.move(dispute=dispute, to=Status.IN_REVIEW, act="returned to review")
-    due = deadlines.resume_clocks(dispute=dispute.pk, now=now)
-    dispute.first_answer_by, dispute.decide_by, dispute.waiting_until = due.first_answer_by, due.decide_by, None
+    _show(dispute, deadlines.resume_clocks(dispute=dispute.pk, now=now))
+    dispute.waiting_until = None
     dispute.save(update_fields=["status", "first_answer_by", "decide_by", "waiting_until"])
     lifecycle.note(dispute=dispute, kind="dispute.in_review", actor=actor, at=now, data={"because": because})
     assigning.bring_back(dispute=dispute.pk, now=now)
+
+
+def _show(dispute: Dispute, due: deadlines.Due | None) -> None:
+    if due is not None:
+        dispute.first_answer_by, dispute.decide_by = due.first_answer_by, due.decide_by

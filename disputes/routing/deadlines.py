@@ -70,7 +70,7 @@ def _write(clocks: Iterable[Clock]) -> None:
         clock.save(force_insert=known is None)
 
 
-def pause_clocks(*, dispute: uuid.UUID, now: datetime) -> Due:
+def pause_clocks(*, dispute: uuid.UUID, now: datetime) -> Due | None:
     """Waiting on the customer: business time stops. A calendar's clock runs on, since no rule stops it, and so does one
     that is due already: asking does not undo a miss. Needs the dispute's row locked."""
     clocks = _locked(dispute)
@@ -83,7 +83,7 @@ def pause_clocks(*, dispute: uuid.UUID, now: datetime) -> Due:
     return _due(clocks)
 
 
-def resume_clocks(*, dispute: uuid.UUID, now: datetime) -> Due:
+def resume_clocks(*, dispute: uuid.UUID, now: datetime) -> Due | None:
     """Business time runs on with what was left of it, and the case stands in its queue by the new deadline. Needs the
     dispute's row locked."""
     clocks = _locked(dispute)
@@ -93,22 +93,24 @@ def resume_clocks(*, dispute: uuid.UUID, now: datetime) -> Due:
             _run_on(clock, clock.calendar)
             clock.save()
     due = _due(clocks)
-    show_deadline(dispute=dispute, decide_by=due.decide_by)
+    if due is not None:
+        show_deadline(dispute=dispute, decide_by=due.decide_by)
     return due
 
 
 def note_first_answer(*, dispute: uuid.UUID, now: datetime) -> None:
     """Somebody has answered: that clock stops. Needs the dispute's row locked; may be called again."""
-    _stop(Clock.objects.filter(dispute=dispute, kind=ClockKind.FIRST_ANSWER), now=now)
+    _stop(_locked(dispute), ClockKind.FIRST_ANSWER, now=now)
 
 
 def stop_clocks(*, dispute: uuid.UUID, now: datetime) -> None:
     """The dispute is closed. Needs its row locked; may be called again."""
-    _stop(Clock.objects.filter(dispute=dispute), now=now)
+    _stop(_locked(dispute), *ClockKind.values, now=now)
 
 
-def _stop(clocks: object, *, now: datetime) -> None:
-    clocks.filter(stopped_at__isnull=True).update(stopped_at=now, next_alarm_at=None)  # type: ignore[attr-defined]
+def _stop(clocks: dict[str, Clock], *kinds: str, now: datetime) -> None:
+    running = [clock.pk for kind, clock in clocks.items() if kind in kinds and clock.stopped_at is None]
+    Clock.objects.filter(pk__in=running).update(stopped_at=now, next_alarm_at=None)
 
 
 def raise_alarms(*, now: datetime, at_once: int = AT_ONCE) -> int:
@@ -186,8 +188,7 @@ def show_deadline(*, dispute: uuid.UUID, decide_by: datetime) -> None:
 
 def due_of(*, dispute: uuid.UUID) -> Due | None:
     """The deadlines as they stand; None where no clock was started."""
-    clocks = {clock.kind: clock for clock in Clock.objects.filter(dispute=dispute)}
-    return _due(clocks) if len(clocks) == len(ClockKind.values) else None
+    return _due({clock.kind: clock for clock in Clock.objects.filter(dispute=dispute)})
 
 
 def _locked(dispute: uuid.UUID) -> dict[str, Clock]:
@@ -195,7 +196,10 @@ def _locked(dispute: uuid.UUID) -> dict[str, Clock]:
     return {clock.kind: clock for clock in rows.filter(dispute=dispute).order_by("pk")}
 
 
-def _due(clocks: dict[str, Clock]) -> Due:
+def _due(clocks: dict[str, Clock]) -> Due | None:
+    """None where the dispute was opened before it had clocks."""
+    if len(clocks) < len(ClockKind.values):
+        return None
     return Due(first_answer_by=clocks[ClockKind.FIRST_ANSWER].due_at, decide_by=clocks[ClockKind.DECIDE].due_at)
 
 
