@@ -332,4 +332,7 @@ if MODE == environment.TEST and "pytest" in sys.modules:
     INSTALLED_APPS += ["zeal"]
     MIDDLEWARE += ["zeal.middleware.zeal_middleware"]  # a query a row fails the request
     ZEAL_RAISE = True
-    ZEAL_ALLOWLIST = [{"model": "api.Client", "field": "get()"}]  # the OAuth library looks a client up by each method
+    ZEAL_ALLOWLIST = [
+        {"model": "api.Client", "field": "get()"},  # the OAuth library looks a client up by each method
+        {"model": "auth.User", "field": "get()"},  # Django's page of a user reads who asks, and who is shown
+    ]

@@ -67,15 +67,14 @@ def both_clocks(facts: Mapping[str, Any] | None) -> BothClocks | None:
             for key, label in FIELDS.items()
         ),
         instalments=_paired(was["instalments"], known["instalments"], key=_instalment_key, cells=_instalment),
-        repayments=_paired(was["repayments"], known["repayments"], key=_repayment_key, cells=_repayment),
+        repayments=_repayments(was["repayments"], known["repayments"]),
     )
 
 
 def _paired(was: list[Any], known: list[Any], *, key: Any, cells: Any) -> tuple[Row, ...]:
     """The rows of both lists, each once, in the order of the fuller reading; what one lacks was not known to it."""
     left, right = ({key(row): row for row in rows} for rows in (was, known))
-    width = len(cells({}))
-    missing = (NOT_KNOWN, *("" for _ in range(width - 1)))
+    missing = (NOT_KNOWN, *("" for _ in cells({})[1:]))
     return tuple(
         Row(
             label=name,
@@ -94,14 +93,28 @@ def _instalment(row: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(_amount(row.get(name)) for name in ("amount", "paid", "outstanding"))
 
 
-def _repayment_key(row: Mapping[str, Any]) -> tuple[str, ...]:
-    return (row["external_id"],)
+def _repayments(was: list[Any], known: list[Any]) -> tuple[Row, ...]:
+    """Each repayment once, with its dates, and what each clock makes of it: the amount, or that it knew nothing of it.
+
+    Its dates are those of the fuller reading; where the records knew another value date then, that clock says so.
+    """
+    left, right = ({row["external_id"]: row for row in rows} for rows in (was, known))
+    rows = []
+    for name in [*left, *(name for name in right if name not in left)]:
+        shown = left.get(name) or right[name]
+        posted = local_instant(shown["posted_at"]) if shown["posted_at"] else "always known"
+        clocks = [_repayment(side.get(name), paid_at=shown["paid_at"]) for side in (left, right)]
+        label = (name, local_instant(shown["paid_at"]), posted)
+        rows.append(Row(label=label, was=clocks[0], known=clocks[1]))
+    return tuple(rows)
 
 
-def _repayment(row: Mapping[str, Any]) -> tuple[str, ...]:
-    amount, paid, posted, reversed_at = (row.get(name) for name in ("amount", "paid_at", "posted_at", "reversed_at"))
-    undone = f"reversed {local_instant(reversed_at)}" if reversed_at else ""
-    return (_amount(amount), local_instant(paid), local_instant(posted) if posted else "always known", undone)
+def _repayment(row: Mapping[str, Any] | None, *, paid_at: str) -> tuple[str, ...]:
+    if row is None:
+        return (NOT_KNOWN,)
+    undone = f", reversed {local_instant(row['reversed_at'])}" if row["reversed_at"] else ""
+    other = f", paid {local_instant(row['paid_at'])}" if row["paid_at"] != paid_at else ""
+    return (f"{_amount(row['amount'])}{other}{undone}",)
 
 
 def _written(value: Any) -> str:

@@ -17,7 +17,7 @@ from django.views.decorators.http import require_POST, require_safe
 from config.reading_admin import ReadingAdmin
 from disputes.cases.letter import NoLetterYet, letter_of
 from disputes.cases.models import Dispute, Status
-from disputes.desk import duty, words
+from disputes.desk import duty, people, words
 from disputes.desk.acts import ACTS, Refused, form_of, perform
 from disputes.desk.forms import ActForm
 from disputes.desk.home import home_of
@@ -25,6 +25,8 @@ from disputes.desk.page import DisputePage, page_of
 from disputes.desk.questions import QUESTIONS, question
 from disputes.desk.viewing import Viewer, agent_of, viewer_of, why_not
 from disputes.pages.letters import render_letter, sealed_page
+
+__all__ = ["DisputeAdmin", "people"]
 
 HOME = "admin:index"
 READ: QuerySet[Dispute] = Dispute.objects.select_related("message", "last_check")

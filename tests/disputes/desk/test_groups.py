@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 from django.contrib.auth.models import Group, User
+from django.urls import reverse
 
 from config.credentials import USERS
 from disputes.desk.groups import GROUPS, SUPERVISE, WORK, apply_groups, powers_of
+from tests.disputes.desk.staff import Person
 
 pytestmark = pytest.mark.django_db
 
@@ -64,3 +66,23 @@ def test_what_somebody_added_to_a_group_by_hand_is_gone_after_the_next_migration
     apply_groups()
     apply_groups()
     assert set(group.permissions.values_list("codename", flat=True)) == before
+
+
+def test_an_administrator_makes_nobody_a_superuser_and_changes_none() -> None:
+    boss = Person("boss", is_superuser=True)
+    admin, plain = Person("ned", "administrators"), Person("new")
+    address = reverse("admin:auth_user_change", args=[plain.user.pk])
+    form = admin.http.get(address).context["adminform"].form
+    assert {"is_superuser", "user_permissions"}.isdisjoint(form.fields)
+    assert "groups" in form.fields
+    said = {"username": "new", "is_active": "on", "is_staff": "on", "is_superuser": "on"}
+    dates = {"date_joined_0": "2026-01-01", "date_joined_1": "10:00:00", "last_login_0": "", "last_login_1": ""}
+    agents = Group.objects.get(name="agents").pk
+    assert admin.http.post(address, {**said, **dates, "groups": [agents]}).status_code == 302
+    plain.user.refresh_from_db()
+    assert (plain.user.is_superuser, plain.user.groups.get().pk) == (False, agents)
+    above = reverse("admin:auth_user_change", args=[boss.user.pk])
+    assert admin.http.post(above, {**said, **dates, "username": "mine"}).status_code == 403
+    password = reverse("admin:auth_user_password_change", args=[boss.user.pk])
+    given = {"password1": "a-long-new-passphrase", "password2": "a-long-new-passphrase", "usable_password": "true"}
+    assert admin.http.post(password, given).status_code == 403

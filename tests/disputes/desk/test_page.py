@@ -64,8 +64,8 @@ class TestBothClocks:
             ("100.00", "0.00", "100.00"),
         )
         (repayment,) = shown.repayments
-        assert repayment.was[:3] == ("100.00", "2026-02-01 09:00", "2026-02-04 09:00")
-        assert repayment.known[0] == "not known then"
+        assert repayment.label == ("P1", "2026-02-01 09:00", "2026-02-04 09:00")
+        assert (repayment.was, repayment.known) == (("100.00",), ("not known then",))
         assert repayment.differs
 
     def test_a_check_without_an_account_shows_none(self) -> None:
