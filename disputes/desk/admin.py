@@ -19,6 +19,7 @@ from disputes.cases.letter import NoLetterYet, letter_of
 from disputes.cases.models import Dispute, Status
 from disputes.desk import duty, people, words
 from disputes.desk.acts import ACTS, Refused, form_of, perform
+from disputes.desk.calling import CallForm, open_for_caller
 from disputes.desk.forms import ActForm
 from disputes.desk.home import home_of
 from disputes.desk.page import DisputePage, page_of
@@ -54,6 +55,7 @@ class DisputeAdmin(ReadingAdmin):
         view = self.admin_site.admin_view
         own = [
             path("desk/take-next/", view(require_POST(self.take_next)), name="desk_take_next"),
+            path("desk/call/", view(self.call), name="desk_call"),
             path("desk/duty/", view(require_POST(self.duty)), name="desk_duty"),
             path("<uuid:pk>/act/<slug:name>/", view(require_POST(self.act)), name="desk_act"),
             path("<uuid:pk>/letter/", view(require_safe(self.letter)), name="desk_letter"),
@@ -128,6 +130,21 @@ class DisputeAdmin(ReadingAdmin):
 
     # --- the agent's own desk ---
 
+    def call(self, request: HttpRequest) -> HttpResponse:
+        """Opens a dispute for somebody who called, and shows it."""
+        viewer = viewer_of(request.user)
+        if not viewer.works:
+            raise PermissionDenied
+        form, refused = CallForm(request.POST or None), ""
+        if request.method == "POST" and form.is_valid():
+            try:
+                dispute = open_for_caller(said=form.cleaned_data, viewer=viewer, now=timezone.now())
+                return HttpResponseRedirect(reverse("admin:disputes_dispute_change", args=[dispute]))
+            except Refused as error:
+                refused = str(error)
+        context = {**self.admin_site.each_context(request), "title": "Somebody calls", "form": form, "refused": refused}
+        return TemplateResponse(request, "desk/call.html", context, status=409 if form.errors or refused else 200)
+
     def take_next(self, request: HttpRequest) -> HttpResponse:
         """Takes the case with the nearest deadline that fits, and opens it."""
         taken = duty.take_next(viewer=viewer_of(request.user), now=timezone.now())
@@ -183,6 +200,7 @@ def home(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     context["home"] = home_of(viewer=viewer_of(request.user), now=timezone.now())
     context["title"] = "Desk"
     context["take_at"] = reverse("admin:desk_take_next")
+    context["call_at"] = reverse("admin:desk_call")
     context["duty_at"] = reverse("admin:desk_duty")
     return context
 

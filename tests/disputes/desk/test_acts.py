@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from django.urls import reverse
@@ -269,6 +269,41 @@ class TestTakingTheNext:
             someone.http.post(reverse("admin:desk_take_next"))
             someone.http.post(reverse("admin:desk_duty"), {"on": "yes"})
         assert case_of(dispute).owner is None
+
+
+class TestSomebodyWhoCalls:
+    SAID: ClassVar = {"customer": "C1", "ground": "already_paid", "statement": "I paid in the shop.", "language": "en"}
+
+    def call(self, who: Person, **said: str) -> Any:
+        return who.http.post(reverse("admin:desk_call"), {"short_ref": "", "external_id": "", **self.SAID, **said})
+
+    def test_has_a_dispute_in_their_name_that_holds_at_once(self, ann: Person) -> None:
+        send_records(*in_arrears())
+        answer = self.call(ann, short_ref="S-M1")
+        dispute = Dispute.objects.get()
+        assert answer["Location"] == reverse("admin:disputes_dispute_change", args=[dispute.pk])
+        assert (dispute.customer, dispute.channel, dispute.statement) == ("C1", "phone", "I paid in the shop.")
+        assert Hold.objects.filter(dispute=dispute.pk, released_at__isnull=True).exists()
+        opened = Event.objects.get(kind="dispute.opened")
+        assert (opened.actor_type, opened.actor_id) == ("user", str(ann.user.pk))
+        assert customer("C1").get(f"/api/v1/disputes/{dispute.pk}").status_code == 200
+
+    def test_who_calls_twice_is_shown_the_one_that_is_open(self, ann: Person) -> None:
+        send_records(*in_arrears())
+        places = {self.call(ann, external_id="M1")["Location"] for _ in range(2)}
+        assert (len(places), Dispute.objects.count()) == (1, 1)
+
+    def test_the_message_is_named_by_one_of_its_names(self, ann: Person) -> None:
+        send_records(*in_arrears())
+        for names in ({}, {"short_ref": "S-M1", "external_id": "M1"}, {"short_ref": "S\0"}):
+            assert self.call(ann, **names).status_code == 409
+        assert not Dispute.objects.exists()
+
+    def test_only_agents_and_supervisors_take_calls(self) -> None:
+        for someone in (Person("ada", "auditors"), Person("ned", "administrators", is_superuser=True), Person("nob")):
+            assert self.call(someone, external_id="M1").status_code == 403
+            assert someone.http.get(reverse("admin:desk_call")).status_code == 403
+        assert supervisor().http.get(reverse("admin:desk_call")).status_code == 200
 
 
 def test_times_stand_on_the_lenders_clock(ann: Person, case: Dispute) -> None:
