@@ -153,8 +153,8 @@ class TestTheHalfRoad:
 
 class TestADisputeAgainstARunningCampaign:
     def test_leaves_no_permit_that_its_answer_does_not_list(self, story: Story):
-        """Senders ask without pause while the dispute opens, keep what they get for a moment, and hand it back, so that no
-        cap stops them."""
+        """Senders ask without pause while the dispute opens, keep what they get for a moment, and hand it back, so that
+        no cap stops them."""
         granted: list[str] = []
         stop = threading.Event()
 
