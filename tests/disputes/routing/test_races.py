@@ -136,7 +136,7 @@ ACTS = ("assign", "take", "leave", "aside", "back", "hand_on", "duty", "enter")
 def worker(dice: random.Random, agents: list[int], until: float) -> dict[str, int]:
     done: dict[str, int] = {}
     while time.monotonic() < until:
-        act = dice.choices(ACTS, weights=(25, 20, 20, 8, 8, 8, 3, 8))[0]
+        act = dice.choices(ACTS, weights=(25, 20, 20, 8, 8, 8, 6, 8))[0]
         try:
             if one_act(act, dice, agents):
                 done[act] = done.get(act, 0) + 1
@@ -156,7 +156,8 @@ def one_act(act: str, dice: random.Random, agents: list[int]) -> Any:
     if act == "take":
         return assigning.take_next(agent_id=dice.choice(agents), now=SOON)
     if act == "duty":
-        return set_duty(agent_id=dice.choice(agents), on=dice.random() < 0.8, actor=BOSS, now=SOON)
+        one = Agent.objects.get(pk=dice.choice(agents))
+        return set_duty(agent_id=one.pk, on=not one.on_duty, actor=BOSS, now=SOON)
     if act == "enter":
         return enter(language=dice.choice(("en", "zh-hans")), due_in_hours=dice.random() * 100)
     wanted: dict[str, tuple[str, ...]] = {
