@@ -181,7 +181,7 @@ def _hold(*, said: Said, dispute: Dispute, viewer: Viewer, now: datetime) -> str
 
 def _lift(*, said: Said, dispute: Dispute, viewer: Viewer, now: datetime) -> str:
     act: dict[str, Any] = {"hold_id": said["hold"], "why": said["why"], "supervisor": viewer.supervises}
-    lifted = in_transaction(lambda: by_hand.lift(**act, actor=viewer.actor, now=now))
+    lifted = in_transaction(lambda: by_hand.lift(**act, dispute=dispute.pk, actor=viewer.actor, now=now))
     return "Lifted." if lifted else "It was lifted before."
 
 

@@ -18,6 +18,7 @@ from config.reading_admin import ReadingAdmin
 from disputes.cases.letter import NoLetterYet, letter_of
 from disputes.cases.models import Dispute, Status
 from disputes.desk import duty, people, words
+from disputes.desk.accounts import local_instant
 from disputes.desk.acts import ACTS, Refused, form_of, perform
 from disputes.desk.calling import CallForm, open_for_caller
 from disputes.desk.forms import ActForm
@@ -37,11 +38,27 @@ READ: QuerySet[Dispute] = Dispute.objects.select_related("message", "last_check"
 class DisputeAdmin(ReadingAdmin):
     """The list of disputes, the page of one, and what is posted to it."""
 
-    list_display: ClassVar = ["reference", "status", "outcome", "ground", "customer", "opened_at", "decide_by", "cause"]
+    list_display: ClassVar = ["reference", "state", "about", "customer", "opened", "due", "cause"]
     list_filter: ClassVar = ["status", "outcome", "ground", "channel"]
     list_select_related: ClassVar = ["last_check"]
     search_fields: ClassVar = ["=reference", "=customer", "=loan"]
     ordering: ClassVar = ["-id"]
+
+    @admin.display(description="status", ordering="status")
+    def state(self, dispute: Dispute) -> str:
+        return words.OUTCOMES.get(dispute.outcome or "") or words.STATUSES[dispute.status]
+
+    @admin.display(description="ground", ordering="ground")
+    def about(self, dispute: Dispute) -> str:
+        return words.GROUNDS[dispute.ground]
+
+    @admin.display(description="opened", ordering="opened_at")
+    def opened(self, dispute: Dispute) -> str:
+        return local_instant(dispute.opened_at)
+
+    @admin.display(description="decision", ordering="decide_by")
+    def due(self, dispute: Dispute) -> str:
+        return "" if dispute.status == Status.CLOSED else words.due_in(dispute.decide_by, now=timezone.now())
 
     @admin.display(description="the check says")
     def cause(self, dispute: Dispute) -> str:

@@ -177,7 +177,7 @@ def _said(key: str, value: Any, names: Mapping[str, str]) -> str:
     if key == "user":
         return names.get(str(value), "a colleague")
     if key == "why":
-        return words.GROUNDS.get(str(value), str(value))
+        return words.GROUNDS.get(str(value)) or words.plain(str(value))
     try:
         return local_instant(datetime.fromisoformat(value)) if "T" in str(value) else words.plain(str(value))
     except ValueError:
