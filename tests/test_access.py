@@ -227,10 +227,10 @@ def named(places: dict[str, str]) -> set[str]:
 
 
 def test_nobody_gets_in_without_a_token(places: dict[str, str]) -> None:
-    assert (
-        surprises("nobody", callers.anybody(), places, lambda row: row.system if row.scope == "everybody" else 401)
-        == []
-    )
+    def expected(row: Row) -> int:
+        return row.system if row.scope == "everybody" else 401
+
+    assert surprises("nobody", callers.anybody(), places, expected) == []
 
 
 @pytest.mark.parametrize("scope", SCOPES)
