@@ -1,13 +1,22 @@
-# make run: the whole service on servers of its own. make test: everything that is tested. make lint: everything else.
+# make run: the whole service on servers of its own. make demo: the story of what it is for. make test: everything that is
+# tested. make lint: everything else.
 # make bench: what is fast, and against what.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test lint format bench venv dev clean
+.PHONY: run demo pictures test lint format bench venv dev clean
 
 run: venv
 	@exec $(BIN)/python -m config.running
+
+# The whole road told as a story, against the service that runs, or one that is started for it.
+demo: venv
+	@$(BIN)/python manage.py demo $(ARGS)
+
+# The pictures of the README, taken in headless Chromium from a service of their own.
+pictures: venv
+	@$(BIN)/python -m demo.pictures
 
 test: venv
 	@exec $(BIN)/python -m pytest -n 2 $(ARGS)

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import httpx
 
@@ -33,10 +33,11 @@ class CannotTell(Exception):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Service:
-    """`credentials`: what credentials.json holds."""
+    """`credentials`: what credentials.json holds; `patience`: seconds to wait for what workers do."""
 
     base_url: str
     credentials: Mapping[str, Any]
+    patience: float = 45.0
 
     def client(self, name: str = "all") -> httpx.Client:
         """Calls as one of the lender's systems."""
@@ -60,6 +61,15 @@ class Service:
         headers = {"Authorization": f"Bearer {token}"}
         return httpx.Client(base_url=f"{self.base_url}/api/v1", headers=headers, timeout=30)
 
+    def until(self, found: Callable[[], T | Literal[False] | None], *, what: str) -> T:
+        """Asks until the answer is true, and returns it. Raises CannotTell."""
+        end = time.monotonic() + self.patience
+        while time.monotonic() < end:
+            if answer := found():
+                return answer
+            time.sleep(0.2)
+        raise CannotTell(f"{what}: not within {self.patience:.0f} s. Is a worker running?")
+
     def user(self, role: str) -> Mapping[str, str]:
         """Login of a user of the back office."""
         found: Mapping[str, str] = next(row for row in self.credentials["users"] if row["role"] == role)
@@ -71,7 +81,7 @@ def ask(caller: httpx.Client, method: str, address: str, *, expect: int | None =
     answer = caller.request(method, address, **more)
     if answer.status_code != expect and (expect is not None or not answer.is_success):
         raise CannotTell(f"{method} {address} answered {answer.status_code}: {answer.text[:300]}")
-    return answer.json() if "json" in answer.headers.get("content-type", "") else answer.text
+    return answer.json() if answer.headers.get("content-type", "").startswith("application/json") else answer.text
 
 
 def once() -> dict[str, str]:
@@ -79,20 +89,10 @@ def once() -> dict[str, str]:
     return {"Idempotency-Key": uuid.uuid4().hex}
 
 
-def until(found: Callable[[], T], *, what: str, seconds: float = 45) -> T:
-    """Asks until the answer is true, and returns it. Raises CannotTell."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if answer := found():
-            return answer
-        time.sleep(0.2)
-    raise CannotTell(f"{what}: not within {seconds:.0f} s. Is a worker running?")
-
-
 @contextmanager
-def running_service(*, credentials: Path, say: Callable[[str], None]) -> Iterator[Service]:
+def running_service(*, credentials: Path, say: Callable[[str], None], patience: float) -> Iterator[Service]:
     """The service that runs from this set-up, or one that is started for as long as it is needed. Raises CannotTell."""
-    found = _found(credentials)
+    found = _found(credentials, patience)
     if found is not None:
         yield found
         return
@@ -107,7 +107,7 @@ def running_service(*, credentials: Path, say: Callable[[str], None]) -> Iterato
     )
     try:
         _wait_for_start(child)
-        started = _found(credentials)
+        started = _found(credentials, patience)
         if started is None:
             raise CannotTell("the service that was started does not answer")
         yield started
@@ -119,14 +119,14 @@ def running_service(*, credentials: Path, say: Callable[[str], None]) -> Iterato
             child.kill()
 
 
-def _found(credentials: Path) -> Service | None:
+def _found(credentials: Path, patience: float) -> Service | None:
     try:
         known = json.loads(credentials.read_text())
         base_url = str(known["base_url"])
         ready = httpx.get(f"{base_url}/readyz", timeout=5).status_code == 200
     except (OSError, ValueError, KeyError, httpx.HTTPError):
         return None
-    return Service(base_url=base_url, credentials=known) if ready else None
+    return Service(base_url=base_url, credentials=known, patience=patience) if ready else None
 
 
 def _wait_for_start(child: subprocess.Popen[str]) -> None:

@@ -101,16 +101,20 @@ class Stack:
 
     def manage(self, *words: str) -> str:
         """Runs a management command on the service's database and returns what it printed."""
-        done = subprocess.run(
+        done = self.try_to_manage(*words)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def try_to_manage(self, *words: str, seconds: float = 120) -> subprocess.CompletedProcess[str]:
+        """The same for a command that may fail."""
+        return subprocess.run(
             [sys.executable, "manage.py", *words],
             cwd=environment.ROOT,
             env=self.environ(),
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=seconds,
         )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
 
     def _start(self, name: str) -> None:
         values = {"HOST": "127.0.0.1", "PORT": self.port, "WEB_WORKERS": 2, "TASK_WORKERS": 1}
