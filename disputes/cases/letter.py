@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from django.conf import settings
 
-from disputes.cases.letter_texts import TEXTS, Texts
+from disputes.cases.letter_texts import TEXTS, Texts, punctuated
 from disputes.cases.models import Check, Decision, DecisionState, Dispute, Outcome, Status
 from disputes.cases.queries import SILENT_GROUNDS
 from disputes.check.facts import ACCOUNT_GROUNDS
@@ -94,7 +94,9 @@ def letter_of(*, dispute: Dispute, language: str | None = None) -> Letter:
         words=decision.explanation if decision is not None and not silent else "",
         messages=_messages(dispute, texts, silent=silent),
         appeal=tuple(_appeal(dispute, texts, silent=silent)) if decided else (),
-        ways=tuple(way.text(known) for way in pack_in_force(at=dispute.closed_at).letter_ways) if decided else (),
+        ways=tuple(punctuated(way.text(known), known) for way in pack_in_force(at=dispute.closed_at).letter_ways)
+        if decided
+        else (),
         labels=texts,
         silent=silent,
     )
@@ -151,7 +153,7 @@ def _reasons(dispute: Dispute, decision: Decision | None, language: str, *, sile
 def _findings(check: Check | None, language: str, *, whole: bool) -> Iterator[str]:
     for finding in check.findings if check is not None else ():
         if finding["text"] not in UNANSWERED and (whole or finding["speaks_for"] != "lender"):
-            yield sentence_of(finding, language=language)
+            yield punctuated(sentence_of(finding, language=language), language)
 
 
 def _messages(dispute: Dispute, texts: Texts, *, silent: bool) -> str:

@@ -5,6 +5,7 @@ The silent ones say nothing of a debt, of whose it would be, or of what a messag
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 Texts = Mapping[str, str]
@@ -150,7 +151,19 @@ ZH: Texts = {
     "silent.appeal.evidence": "请尽量提供材料,例如短信截图。",
 }
 
-TEXTS: Mapping[str, Texts] = {"en": EN, "zh-hans": ZH}
+_WIDE = {",": "，", ";": "；", ":": "：", "?": "？", "!": "！", "(": "（", ")": "）"}
+_BESIDE_CHINESE = re.compile(r"(?<=[\u4e00-\u9fff])[,;:?!()]|[,;:?!()](?=[\u4e00-\u9fff])")
+
+
+def punctuated(text: str, language: str) -> str:
+    """Chinese text with the marks that are printed beside Chinese: wide ones. Marks among digits and letters stay."""
+    return _BESIDE_CHINESE.sub(lambda mark: _WIDE[mark.group()], text) if language == "zh-hans" else text
+
+
+TEXTS: Mapping[str, Texts] = {
+    "en": EN,
+    "zh-hans": {key: punctuated(text, "zh-hans") for key, text in ZH.items()},
+}
 
 if EN.keys() != ZH.keys():
     raise RuntimeError(f"a letter's text is there in one language alone: {sorted(EN.keys() ^ ZH.keys())}")

@@ -205,6 +205,15 @@ def test_every_way_on_that_a_pack_names_stands_in_both_languages() -> None:
                 assert way.text("en") != way.text("zh-hans")
 
 
+def test_chinese_stands_with_the_marks_that_are_printed_beside_it() -> None:
+    dispute = closed(opened(*in_arrears()), outcome="rejected", reason="records_confirm_arrears", words="a,b")
+    letter = letter_of(dispute=dispute, language="zh-hans")
+    told = " ".join([letter.decision, *letter.reasons, letter.messages, *letter.appeal, *letter.labels.values()])
+    assert re.findall(r"[\u4e00-\u9fff][,;:]|[,;:][\u4e00-\u9fff]", told) == []
+    assert [fact.value for fact in letter.facts if ":" in fact.value] == ["2026年2月3日 10:00"]
+    assert letter.words == "a,b", "what a person wrote is left as it is"
+
+
 # --- over the API ---
 
 
