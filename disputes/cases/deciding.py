@@ -121,6 +121,10 @@ def approve(*, decision_id: uuid.UUID, actor: Actor, user_id: int, now: datetime
 
     def approved() -> Decision:
         dispute = _locked_for_closing(dispute_id=decision.dispute_id, outcome=decision.outcome, fresh=fresh, now=now)
+        if dispute.status != Status.IN_REVIEW:
+            raise lifecycle.WrongState(status=dispute.status, act="decided")
+        if dispute.last_check_id != decision.check_seen_id:
+            raise StaleCheck()
         row = Decision.objects.select_for_update(no_key=True).get(pk=decision_id)
         _may_second(row, user_id=user_id)
         row.state, row.second_by_id, row.second_at = DecisionState.FINAL, user_id, now

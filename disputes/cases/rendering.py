@@ -42,7 +42,7 @@ def render_dispute(
         "evidence": [],
         "closed_at": dispute.closed_at,
     }
-    if (decision := _render_decision(dispute)) is not None:
+    if (decision := _render_decision(dispute, caller=caller)) is not None:
         shown["decision"] = decision
     if caller.kind == "client":
         shown["customer"] = dispute.customer
@@ -120,9 +120,14 @@ def _render_message(message: Message | None, *, reveal: bool) -> dict[str, Any] 
     }
 
 
-def _render_decision(dispute: Dispute) -> dict[str, Any] | None:
-    """What a person decided, once it is final; one that waits for a second person is nobody's to see yet."""
+def _render_decision(dispute: Dispute, *, caller: Caller) -> dict[str, Any] | None:
+    """What a person decided, once it is final; one that waits for a second person is nobody's to see yet.
+
+    The reason and the words speak of the debt: who may not hear of it is told the outcome alone.
+    """
     if dispute.status != Status.CLOSED or not dispute.closed_by_person:
+        return None
+    if not reveals_debt(dispute=dispute, caller=caller):
         return None
     final = [one for one in dispute.decisions.all() if one.state == DecisionState.FINAL]
     if not final:

@@ -55,13 +55,23 @@ def place(
     return placed
 
 
-def lift(*, hold_id: uuid.UUID, why: str, actor: Actor, now: datetime, supervisor: bool = False) -> bool:
+def lift(
+    *,
+    hold_id: uuid.UUID,
+    why: str,
+    actor: Actor,
+    now: datetime,
+    dispute: uuid.UUID | None = None,
+    supervisor: bool = False,
+) -> bool:
     """Ends a hold, whatever it waits for. Needs the outermost transaction; may raise BeginAgain.
 
-    False where it was released before. Raises Hold.DoesNotExist; CannotHold: an opt-out, which only its person takes
+    `dispute`: only where it is this dispute's, or was placed at it. False where it was released before. Raises
+    Hold.DoesNotExist; CannotHold: an opt-out, which only its person takes
     back, a hold that only a supervisor lifts, or no reason given.
     """
-    hold = Hold.objects.get(pk=hold_id)
+    holds = Hold.objects.all() if dispute is None else Hold.objects.filter(dispute=dispute)
+    hold = holds.get(pk=hold_id)
     if hold.source == Source.OPT_OUT:
         raise CannotHold("An opt-out ends when its person opts in again, not by hand.")
     if hold.reason in SUPERVISORS and not supervisor:

@@ -18,6 +18,7 @@ from django.db.models.functions import Now
 
 from config.fields import keyring, phone_digest
 from config.values.ciphertext import digest
+from config.values.email import is_email
 from disputes.notices.models import Notice, NoticeChannel, NoticeState
 from disputes.notices.ports import Handed, Port, Refused, Unavailable, port_of
 from disputes.outbox import queue
@@ -30,7 +31,6 @@ CLAIMED_FOR = timedelta(seconds=60)
 """How long one try has the notice for itself: longer than a port takes, but for a mail server that is slow at every
 step."""
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)
-_EMAIL = re.compile(r"[^\s@<>,;:\"]+@[^\s@<>,;:\"]+", re.ASCII)
 
 
 class StillSending(Exception):
@@ -82,7 +82,7 @@ def _digest_of(channel: str, address: str) -> bytes:
         if not _E164.fullmatch(address):
             raise ValueError("a phone is given in E.164")
         return phone_digest(address)
-    if not _EMAIL.fullmatch(address):
+    if not is_email(address):
         raise ValueError("not an e-mail address")
     return digest(keyring(), "email", address.lower())
 

@@ -9,6 +9,7 @@ from datetime import date, datetime
 from django.conf import settings
 
 from config.fields import phone_digest
+from config.values.email import is_email
 from disputes.check.standing import local_day
 from disputes.records.models import Customer, CustomerPersonal, CustomerPhone
 from disputes.records.queries import personal_of
@@ -17,7 +18,8 @@ from disputes.records.queries import personal_of
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reach:
     """`number`: E.164, of a phone that is the customer's own today; `digest`: that phone's; None where there is none,
-    or the person was erased. `language`: as the records say it, may be empty."""
+    or the person was erased. `email`: None too where the records hold what is no address. `language`: as the records
+    say it, may be empty."""
 
     name: str | None = None
     number: str | None = None
@@ -57,7 +59,7 @@ def reach_of_customers(
             name=told.get("name") or None,
             number=numbers[chosen] if chosen is not None else None,
             digest=chosen,
-            email=told.get("email") or None,
+            email=told["email"] if is_email(told.get("email") or "") else None,
             language=row.language if row is not None else "",
         )
     return found

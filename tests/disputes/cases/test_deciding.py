@@ -9,11 +9,13 @@ from django.utils import timezone
 from disputes.cases.deciding import NotYours, SamePerson, StaleCheck, WrongReason, approve, decline
 from disputes.cases.lifecycle import WrongState
 from disputes.cases.models import Decision, Dispute
+from disputes.cases.talking import ask_customer
 from disputes.notices.models import Notice
 from disputes.routing.models import RoutedCase
 from tests.callers import customer, system
 from tests.disputes.cases.back_office import actor_of, agent, decided, in_review
-from tests.lines import in_arrears, late_posting, repayment_line, send_records
+from tests.disputes.cases.test_opening import dispute
+from tests.lines import customer_line, in_arrears, late_posting, message_line, repayment_line, send_records
 from tests.races import at_once
 from tests.work import work
 
@@ -121,6 +123,27 @@ class TestADecision:
         assert (results[1] == 409) == won
 
 
+class TestWhoMayNotHearOfTheDebt:
+    @pytest.mark.parametrize("ground", ["not_my_debt", "identity_theft"])
+    def test_is_told_the_outcome_and_neither_reason_nor_words(self, ann, ground):
+        send_records(*in_arrears())
+        case = in_review(ground)
+        decided(case, ann)
+        seen = customer("C1").get(f"/api/v1/disputes/{case.pk}").json()
+        assert (seen["outcome"], "decision" in seen, seen["check"]) == ("rejected", False, None)
+        assert system("disputes:read").get(f"/api/v1/disputes/{case.pk}").json()["decision"]["reason"]
+
+    def test_a_stranger_to_the_loan_is_told_as_little(self, ann):
+        theirs = "+8613812340009"
+        send_records(*in_arrears(), customer_line("C2", phone=theirs), message_line("M9", phone=theirs))
+        case = Dispute.objects.get(pk=dispute(customer("C2"), {"external_id": "M9"}).json()["id"])
+        work()
+        case.refresh_from_db()
+        decided(case, ann)
+        seen = customer("C2").get(f"/api/v1/disputes/{case.pk}").json()
+        assert (seen["outcome"], "decision" in seen, seen["check"]) == ("rejected", False, None)
+
+
 class TestACheckThatTurns:
     def test_never_takes_a_case_from_the_agent_who_has_it(self, case, ann):
         send_records(PAID)
@@ -185,6 +208,15 @@ class TestARejectionAgainstTheCheck:
         assert decision.state == "overtaken"
         with pytest.raises(WrongState):
             approve(decision_id=decision.pk, actor=actor_of(bob), user_id=bob.user_id, now=timezone.now())
+
+    def test_is_not_approved_while_the_customer_is_asked(self, favoured, ann, bob):
+        decision = decided(favoured, ann)
+        ask = {"dispute_id": favoured.pk, "text": "Which bank?", "actor": actor_of(ann), "user_id": ann.user_id}
+        ask_customer(**ask, any_case=False, now=timezone.now())
+        with pytest.raises(WrongState):
+            approve(decision_id=decision.pk, actor=actor_of(bob), user_id=bob.user_id, now=timezone.now())
+        favoured.refresh_from_db()
+        assert (favoured.status, favoured.outcome) == ("waiting_customer", None)
 
     def test_is_approved_once_however_many_try(self, favoured, ann, bob):
         decision = decided(favoured, ann)

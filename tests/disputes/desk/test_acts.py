@@ -13,7 +13,7 @@ from disputes.holds.models import Hold
 from disputes.journal.models import Event
 from tests.callers import customer
 from tests.disputes.desk.staff import Person, agent, case_of, dispute_in_review, supervisor
-from tests.lines import in_arrears, late_posting, repayment_line, send_records
+from tests.lines import in_arrears, late_posting, message_line, repayment_line, send_records
 from tests.work import work
 
 pytestmark = pytest.mark.django_db
@@ -206,6 +206,15 @@ class TestHolds:
         hold.refresh_from_db()
         assert hold.released_at is not None
         assert Event.objects.filter(subject_id=hold.pk, kind="hold.released").exists()
+
+    def test_one_of_another_dispute_is_not_lifted_from_here(self, ann: Person, case: Dispute) -> None:
+        send_records(message_line("M2"))
+        said = {"message": {"external_id": "M2"}, "ground": "wrong_amount"}
+        other = customer("C1").post("/api/v1/disputes", said, Idempotency_Key="other").json()["id"]
+        hold = Hold.objects.get(dispute=other)
+        assert "not there any more" in told(ann.act(case, "lift", hold=str(hold.pk), why="Mine."))
+        hold.refresh_from_db()
+        assert hold.released_at is None
 
     def test_what_waits_for_a_correction_an_agent_does_not_lift(self, ann: Person, case: Dispute) -> None:
         ann.act(case, "decide", **UPHOLD)
