@@ -55,6 +55,8 @@ list of calendars             no     yes         yes      no             no
 add a queue                   no     yes         no       no             no
 add an agent                  no     yes         no       no             no
 add a calendar                no     yes         no       no             no
+list of routed cases          no     yes         yes      no             no
+list of escalations           no     yes         yes      no             no
 list of notices               no     yes         yes      no             no
 list of webhook endpoints     no     no          yes      yes            no
 list of topics                no     no          yes      yes            no
@@ -75,6 +77,8 @@ PAGES = {
     "add a queue": "admin:disputes_queue_add",
     "add an agent": "admin:disputes_agent_add",
     "add a calendar": "admin:disputes_calendar_add",
+    "list of routed cases": "admin:disputes_routedcase_changelist",
+    "list of escalations": "admin:disputes_escalation_changelist",
     "list of notices": "admin:disputes_notice_changelist",
     "list of webhook endpoints": "admin:disputes_webhookendpoint_changelist",
     "list of topics": "admin:disputes_outboxtopic_changelist",
