@@ -4,12 +4,18 @@ from disputes.desk.admin import DisputeAdmin
 from disputes.holds.admin import HoldAdmin
 from disputes.notices.admin import NoticeAdmin, WebhookDeliveryAdmin, WebhookEndpointAdmin
 from disputes.outbox.admin import OutboxTopicAdmin
+from disputes.routing.admin import AgentAdmin, CalendarAdmin, EscalationAdmin, QueueAdmin, RoutedCaseAdmin
 
 __all__ = [
+    "AgentAdmin",
+    "CalendarAdmin",
     "DisputeAdmin",
+    "EscalationAdmin",
     "HoldAdmin",
     "NoticeAdmin",
     "OutboxTopicAdmin",
+    "QueueAdmin",
+    "RoutedCaseAdmin",
     "WebhookDeliveryAdmin",
     "WebhookEndpointAdmin",
 ]
