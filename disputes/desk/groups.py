@@ -29,8 +29,6 @@ GROUPS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
             "view_notice",
             "view_routedcase",
             "view_escalation",
-            "view_routedcase",
-            "view_escalation",
             *(f"{act}_{model}" for model in ("queue", "agent", "calendar") for act in ("view", "add", "change")),
         ),
         "feedback": (EVERYTHING_THERE,),
