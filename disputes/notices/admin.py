@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, ClassVar
 
 from django.contrib import admin, messages
@@ -40,7 +41,11 @@ class NoticeAdmin(ReadingAdmin):
 
     @admin.display(description="text")
     def words(self, notice: Notice) -> str:
-        return notice.text
+        """The private link in it is its reader's alone."""
+        return _PRIVATE_LINK.sub(r"/\1/…", notice.text)
+
+
+_PRIVATE_LINK = re.compile(r"/(s|l)/[0-9A-Za-z]{8,}", re.ASCII)
 
 
 class _MayChange(ReadingAdmin):

@@ -19,6 +19,7 @@ from django.db.models.functions import Now
 from config.fields import keyring, phone_digest
 from config.values.ciphertext import digest
 from config.values.email import is_email
+from disputes.notices import hooks
 from disputes.notices.models import Notice, NoticeChannel, NoticeState
 from disputes.notices.ports import Handed, Port, Refused, Unavailable, port_of
 from disputes.outbox import queue
@@ -101,6 +102,10 @@ def send_notice(*, notice_id: uuid.UUID, now: datetime, port: Port | None = None
     if not claimed:
         if notice.state in (NoticeState.QUEUED, NoticeState.SENDING):
             raise StillSending(str(notice_id))
+        return
+    withheld = hooks.before_sending.get(notice.kind, lambda _: "")(notice)
+    if withheld:
+        _give_up(notice, state=NoticeState.FAILED, why=f"withheld: {withheld}", now=now)
         return
     try:
         handed = (port or port_of(notice.channel)).send(notice)

@@ -17,7 +17,7 @@ from django.db.models import Q
 
 from config.fields import phone_digest
 from disputes.holds import gate
-from disputes.holds.walking import GateItem
+from disputes.holds.walking import PASSES_WITH_TIME, GateItem
 from disputes.notices.models import Notice, NoticeState
 from disputes.notices.sending import queue_notice
 from disputes.records.queries import numbers_of_customers
@@ -160,6 +160,23 @@ def _note_all_tried(*, wave: Wave, now: datetime) -> None:
     untried = Q(state=InvitationState.QUEUED, denied=[])
     if not Invitation.objects.filter(untried, wave=wave).exists():
         Wave.objects.filter(pk=wave.pk, state=WaveState.INVITING).update(state=WaveState.OPEN)
+
+
+def ask_once_more(notice: Notice, *, ask: AskGate = ask_gate) -> str:
+    """Why a survey's text may not leave any more, in the moment before it does; empty: it may.
+
+    Between the gate's permit and the carrier a dispute may be opened or a number opt out. The same request is asked
+    again: a hold that came meanwhile denies it, the clock does not.
+    """
+    item = GateItem(
+        request_id=f"survey:{notice.subject}:{notice.key}",
+        phone=bytes(notice.address_digest),
+        loan=None,
+        channel=notice.channel,
+        category="survey",
+    )
+    stops = [reason for reason in ask([item])[0].reasons if reason not in PASSES_WITH_TIME]
+    return stops[0] if stops else ""
 
 
 def note_carrier(*, invitation_id: uuid.UUID, notice_id: uuid.UUID, now: datetime) -> None:

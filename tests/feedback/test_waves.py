@@ -374,3 +374,36 @@ def test_a_wave_that_is_asked_for_wrongly_names_the_field(change: dict[str, Any]
     body = {"audience": "messaged", "period_from": FEBRUARY[0].isoformat(), "period_until": FEBRUARY[1].isoformat()}
     answer = system("surveys:write").post(f"/api/v1/surveys/{version.survey_id}/waves", body | change)
     assert (answer.status_code, answer.json()["errors"][0]["attr"]) == (400, attr)
+
+
+class TestATextThatWaitsForTheCarrier:
+    """Its permit is granted, and its customer may still say no."""
+
+    @pytest.fixture
+    def waiting(self) -> Notice:
+        messaged(1)
+        wave = wave_of(survey())
+        draw_samples(now=NOW)
+        send_invitations(wave=wave, now=NOW, ask=let_all_through)
+        return Notice.objects.get(kind="survey")
+
+    def test_does_not_leave_once_its_customer_has_opened_a_dispute(self, waiting: Notice) -> None:
+        customer("C1").post(
+            "/api/v1/disputes", {"message": {"external_id": "M1"}, "ground": "not_overdue"}, Idempotency_Key="k"
+        )
+        send_notice(notice_id=waiting.pk, now=timezone.now())
+        waiting.refresh_from_db()
+        assert (waiting.state, waiting.failure) == ("failed", "withheld: dispute_pending")
+        work()
+        assert Invitation.objects.get().asked_at is None  # it was never asked, so it counts for no quiet days
+
+    def test_does_not_leave_once_its_number_has_opted_out(self, waiting: Notice) -> None:
+        system("optouts:write").post("/api/v1/opt-outs", {"phone": waiting.address, "source": "call"})
+        send_notice(notice_id=waiting.pk, now=timezone.now())
+        waiting.refresh_from_db()
+        assert waiting.failure == "withheld: opted_out"
+
+    def test_leaves_otherwise_whatever_the_clock_says_by_now(self, waiting: Notice) -> None:
+        send_notice(notice_id=waiting.pk, now=timezone.now())
+        waiting.refresh_from_db()
+        assert waiting.state == "handed_over"

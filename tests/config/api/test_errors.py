@@ -7,11 +7,11 @@ from io import BytesIO
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Group
 from django.test import Client
 
 from config.api.parsing import MAX_DEPTH
 from tests.callers import Api
+from tests.config.api.probe import made
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.config.api.probe")]
 
@@ -105,7 +105,7 @@ def test_a_body_that_is_too_large_is_413(desk: Api, settings: Any) -> None:
         answer = desk.post(address, b'{"name": "' + b"a" * 200 + b'"}', Idempotency_Key="k")
         assert answer.status_code == 413
         assert the_error(answer)["code"] == "too_large"
-    assert Group.objects.count() == 0
+    assert made() == 0
 
 
 def test_a_body_that_is_too_large_is_413_without_a_key_too(desk: Api, settings: Any) -> None:

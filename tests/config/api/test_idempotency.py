@@ -20,7 +20,7 @@ from config.api.callers import Caller
 from config.api.idempotency import TRIES, forget_old_keys, run_once
 from config.api.models import IdempotencyKey
 from tests.callers import Api
-from tests.config.api.probe import Probes
+from tests.config.api.probe import Probes, made
 from tests.races import at_once
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.config.api.probe")]
@@ -45,19 +45,19 @@ def test_the_same_key_replays_the_first_answer_to_the_byte(desk: Api) -> None:
     assert second["Content-Type"] == first["Content-Type"]
     assert "Idempotent-Replayed" not in first
     assert second["Idempotent-Replayed"] == "true"
-    assert Group.objects.count() == 1
+    assert made() == 1
 
 
 def test_another_key_is_another_effect(desk: Api) -> None:
     open_probe(desk, "k1")
     assert "Idempotent-Replayed" not in open_probe(desk, "k2")
-    assert Group.objects.count() == 2
+    assert made() == 2
 
 
 def test_two_callers_may_use_the_same_key(desk: Api, system: Callable[..., Api], customer: Callable[..., Api]) -> None:
     for caller in (desk, system("disputes:write"), customer("C1"), customer("C2")):
         assert open_probe(caller).status_code == 201
-    assert Group.objects.count() == 4
+    assert made() == 4
 
 
 def test_the_same_key_with_another_body_is_422(desk: Api) -> None:
@@ -86,7 +86,7 @@ def test_a_call_that_needs_a_key_says_so(desk: Api) -> None:
     answer = open_probe(desk, key=None)
     assert answer.status_code == 400
     assert [error["attr"] for error in answer.json()["errors"]] == ["Idempotency-Key"]
-    assert Group.objects.count() == 0
+    assert made() == 0
 
 
 @pytest.mark.parametrize("key", ["", " ", " k", "k ", "k" * 256, "schlüssel", "a\tb", "键"])
@@ -111,7 +111,7 @@ def test_an_error_is_not_stored_so_that_the_key_can_be_used_again(desk: Api) -> 
 @pytest.mark.parametrize("name", ["refused", "conflict"])
 def test_a_refusal_leaves_nothing_behind_whether_raised_or_returned(desk: Api, name: str) -> None:
     assert open_probe(desk, name=name).status_code == 409
-    assert Group.objects.count() == 0
+    assert made() == 0
 
 
 def test_a_key_is_forgotten_after_24_hours(desk: Api) -> None:
@@ -148,7 +148,7 @@ def test_the_stored_answer_is_ciphertext(desk: Api) -> None:
 def test_work_that_must_begin_again_is_rolled_back_and_run_again(desk: Api) -> None:
     Probes.begin_again = TRIES - 1
     assert open_probe(desk).status_code == 201
-    assert Group.objects.count() == 1
+    assert made() == 1
 
 
 def test_work_that_never_settles_is_409_and_may_be_sent_again(desk: Api) -> None:
@@ -156,7 +156,7 @@ def test_work_that_never_settles_is_409_and_may_be_sent_again(desk: Api) -> None
     answer = open_probe(desk)
     assert answer.status_code == 409
     assert answer["Retry-After"] == "1"
-    assert Group.objects.count() == 0
+    assert made() == 0
     assert open_probe(desk).status_code == 201
 
 
@@ -164,7 +164,7 @@ def test_without_a_key_a_call_that_takes_one_works_and_is_one_transaction(system
     api = system()
     assert api.post("/api/v1/probes/a", {}).status_code == 200
     assert api.post("/api/v1/probes/a", {}).status_code == 200
-    assert Group.objects.count() == 2
+    assert made() == 2
     assert IdempotencyKey.objects.count() == 0
 
 
@@ -186,7 +186,7 @@ def test_of_a_file_its_content_counts_and_not_the_boundary_around_it(system: Cal
     assert send_file(api, b"prooF", boundary="aaa").status_code == 422
     assert send_file(api, b"proof", boundary="aaa", name="other.pdf").status_code == 422
     assert send_file(api, b"proof", boundary="aaa", note="m").status_code == 422
-    assert Group.objects.count() == 1
+    assert made() == 1
 
 
 @pytest.mark.django_db(transaction=True)
@@ -244,14 +244,14 @@ def all_at_once(api: Api, times: int) -> list[Any]:
 def test_fifty_parallel_calls_with_one_key_make_one_effect_and_one_answer(desk: Api) -> None:
     answers = all_at_once(desk, 50)
     assert len(answers) == 50
-    assert Group.objects.count() == 1
-    made = [answer for answer in answers if answer.status_code == 201]
+    assert made() == 1
+    created = [answer for answer in answers if answer.status_code == 201]
     others = [answer for answer in answers if answer.status_code != 201]
-    assert len({answer.content for answer in made}) == 1
-    assert [("Idempotent-Replayed" in answer) for answer in made].count(False) == 1
+    assert len({answer.content for answer in created}) == 1
+    assert [("Idempotent-Replayed" in answer) for answer in created].count(False) == 1
     assert Counter(answer.status_code for answer in others) == Counter({409: len(others)})
     assert {answer.json()["errors"][0]["code"] for answer in others} <= {"idempotency_key_in_use"}
-    assert open_probe(desk, nap="0.05").content == made[0].content
+    assert open_probe(desk, nap="0.05").content == created[0].content
 
 
 @pytest.mark.django_db(transaction=True)
