@@ -27,12 +27,13 @@ SCOPES: dict[str, str] = {
 class Caller:
     """Who an authenticated request comes from.
 
-    `kind`: ``client`` (a system, by OAuth), ``customer`` (by the lender's identity provider) or ``phone`` (a verified
-    phone); `id`: the client id, the customer's external id, or the id of the phone's verification; `scopes`: of a
-    client, empty for the others; `customer`: the external id of a customer; `phone_digest`: of a verified phone.
+    `kind`: ``client`` (a system, by OAuth), ``customer`` (by the lender's identity provider), ``phone`` (a verified
+    phone) or ``link`` (whoever has a private link); `id`: the client id, the customer's external id, the id of the
+    phone's verification, or a digest of the link's token; `scopes`: of a client, empty for the others; `customer`: the
+    external id of a customer; `phone_digest`: of a verified phone.
     """
 
-    kind: Literal["client", "customer", "phone"]
+    kind: Literal["client", "customer", "phone", "link"]
     id: str
     scopes: frozenset[str] = frozenset()
     customer: str | None = None

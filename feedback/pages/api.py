@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Any
 
 from django.urls import path
@@ -9,13 +10,16 @@ from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import serializers
+from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from config.api.callers import Caller
 from config.api.errors import Conflict, TooMany
 from config.api.fields import AwareDateTimeField, StrictSerializer, render_instant
+from config.api.idempotency import idempotent
 from config.api.schema import ErrorAnswer
 from feedback.pages.misses import opened_invitation, seconds_to_wait
 from feedback.surveys.answers import BadAnswers
@@ -74,10 +78,20 @@ def render_invitation(invitation: Invitation, *, now: Any) -> dict[str, Any]:
     }
 
 
+class ByLink(BaseAuthentication):
+    """Whoever has the link is its caller, under whose name idempotency keys are kept. Proves nothing: the view looks
+    for the invitation."""
+
+    def authenticate(self, request: Request) -> tuple[Caller, Caller]:
+        token: str = request.parser_context["kwargs"]["token"]
+        caller = Caller(kind="link", id=sha256(token.encode("utf-8", "surrogatepass")).hexdigest())
+        return caller, caller
+
+
 class OneInvitation(APIView):
     """The token in the address is all the proof that there is: no cookie and no header adds to it."""
 
-    authentication_classes = ()
+    authentication_classes = (ByLink,)
     permission_classes = ()
     metadata_class = None
 
@@ -123,6 +137,7 @@ class OneInvitation(APIView):
             429: OpenApiResponse(ErrorAnswer, description="Too many wrong links."),
         },
     )
+    @idempotent()
     def post(self, request: Request, token: str) -> Response:
         """Final, unless `complete` is false. Answers to questions that others hide are dropped. The same final answers
         again are answered the same; others are 409."""

@@ -157,6 +157,7 @@ def _page(template: str, language: str, context: Mapping[str, Any], *, status: i
     other = LANGUAGES[1 - LANGUAGES.index(language)]
     words = {"words": WORDS[language], "language": language, "other": other, "lender": settings.LENDER_NAME}
     answer = HttpResponse(render_to_string(template, {**words, **context}), status=status)
+    answer["Content-Language"] = language
     answer["Cache-Control"] = "no-store"
     answer["Referrer-Policy"] = "no-referrer"
     answer["X-Robots-Tag"] = "noindex, nofollow"

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from django.urls import path
 from django.utils import timezone
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.request import Request
@@ -59,11 +59,18 @@ class QuestionSerializer(StrictSerializer):
     shown_if = ConditionSerializer(required=False)
 
 
+@extend_schema_field(QuestionSerializer(many=True))
+class QuestionsField(serializers.ListField):
+    """Read by `feedback.surveys.questions`, which knows what hangs together; the schema shows their shape."""
+
+    child = serializers.JSONField()
+
+
 class VersionInSerializer(StrictSerializer):
     title = TextSerializer()
     intro = TextSerializer(required=False)
     thanks = TextSerializer(required=False)
-    questions = serializers.ListField(child=serializers.JSONField(), min_length=1, max_length=MOST_QUESTIONS)
+    questions = QuestionsField(min_length=1, max_length=MOST_QUESTIONS)
     dimensions = serializers.ListField(
         child=serializers.ChoiceField(choices=[(one, one) for one in DIMENSIONS]),
         required=False,

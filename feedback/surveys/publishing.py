@@ -53,7 +53,11 @@ def _read(content: Mapping[str, Any]) -> dict[str, Any]:
         "title": read_text(content.get("title"), "title"),
         "intro": read_text(content.get("intro"), "intro", needed=False),
         "thanks": read_text(content.get("thanks"), "thanks", needed=False),
-        "questions": content["questions"],
+        "questions": [
+            # What is left out by null or an empty list is left out: the API's answers have no nulls here.
+            {name: value for name, value in question.items() if value not in (None, [])}
+            for question in content["questions"]
+        ],
         "dimensions": list(read_dimensions(content.get("dimensions", []))),
     }
 

@@ -211,9 +211,12 @@ def _until(text: str, zone: str) -> datetime:
         if found[4] is None:
             return datetime(year, month, day, 23, 59, 59)  # noqa: DTZ001 (wall time, by design)
         at = datetime(year, month, day, int(found[4]), int(found[5]), int(found[6]))  # noqa: DTZ001
-    except ValueError as error:
+        return at.replace(tzinfo=UTC).astimezone(ZoneInfo(zone)).replace(tzinfo=None) if found[7] else at
+    except (
+        ValueError,
+        OverflowError,
+    ) as error:  # OverflowError: the ends of the calendar
         raise BadRule("UNTIL is 20270131, 20270131T090000 or 20270131T010000Z.") from error
-    return at.replace(tzinfo=UTC).astimezone(ZoneInfo(zone)).replace(tzinfo=None) if found[7] else at
 
 
 _READERS: Mapping[str, tuple[str, Callable[[str, str], Any]]] = {

@@ -64,6 +64,19 @@ def test_a_link_shows_what_is_asked_and_takes_the_answers_once() -> None:
     assert Answer.objects.filter(wave=wave).count() == 2
 
 
+def test_an_idempotency_key_replays_the_answer_to_the_byte_and_takes_no_other_request() -> None:
+    _, tokens = open_wave(2)
+    address, later = f"/api/v1/invitations/{tokens['C1']}", {"answers": {"recommend": 3}, "complete": False}
+    first = anybody().post(address, later, Idempotency_Key="k")
+    final = post(tokens["C1"], answers(9))
+    again = anybody().post(address, later, Idempotency_Key="k")
+    assert (first.status_code, final.status_code, again.status_code) == (200, 200, 200)
+    assert (again.content, again["Idempotent-Replayed"]) == (first.content, "true")
+    assert anybody().post(address, {"answers": answers(2)}, Idempotency_Key="k").status_code == 422
+    other = anybody().post(f"/api/v1/invitations/{tokens['C2']}", later, Idempotency_Key="k")
+    assert (other.status_code, other.has_header("Idempotent-Replayed")) == (200, False)
+
+
 def test_reading_changes_nothing_but_when_the_link_was_first_opened() -> None:
     wave, tokens = open_wave()
     before = Invitation.objects.values().get()
@@ -176,7 +189,9 @@ def test_the_page_marks_what_is_lacking_and_keeps_what_was_given() -> None:
 
 def test_the_page_speaks_both_languages() -> None:
     _, tokens = open_wave()
-    english, chinese = (Client().get(f"/s/{tokens['C1']}?language={one}").content.decode() for one in ("en", "zh-hans"))
+    pages = [Client().get(f"/s/{tokens['C1']}?language={one}") for one in ("en", "zh-hans")]
+    assert [page["Content-Language"] for page in pages] == ["en", "zh-hans"]
+    english, chinese = (page.content.decode() for page in pages)
     assert 'lang="en"' in english
     assert "How easy was it?" in english
     assert 'lang="zh-Hans"' in chinese

@@ -75,6 +75,7 @@ def test_a_time_that_does_not_exist_moves_forward_and_one_that_comes_twice_is_th
         "FREQ=WEEKLY;BYDAY=MO;BYSETPOS=5",
         "FREQ=MONTHLY;BYDAY=6MO",
         "FREQ=DAILY;UNTIL=20201301",
+        "FREQ=DAILY;UNTIL=99991231T235959Z",
         "FREQ=DAILY;UNTIL=20200101",
         "FREQ=DAILY;BYDAY=XX",
         "FREQ",

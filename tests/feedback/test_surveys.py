@@ -109,6 +109,14 @@ def test_surveys_over_http() -> None:
 
 
 @pytest.mark.django_db
+def test_what_a_question_leaves_out_by_null_is_left_out() -> None:
+    bare = {"options": None, "low": None, "high": None, "shown_if": None}
+    body = CONTENT | {"name": "A", "questions": [NPS | bare, EASE | {"options": []}]}
+    created = system("surveys:write").post("/api/v1/surveys", body)
+    assert (created.status_code, created.json()["version"]["questions"]) == (201, [NPS, EASE])
+
+
+@pytest.mark.django_db
 def test_a_wrong_survey_is_answered_with_the_field_at_fault() -> None:
     api = system("surveys:write")
     survey(name="Disputes")
