@@ -142,7 +142,14 @@ def loaded(today: date) -> Line:
 
 
 def watermark(feed: str, *, name: str, until: str) -> Line:
-    return {"type": "watermark", "external_id": f"{feed}-{name}", "feed": feed, "complete_until": until}
+    """Posted as it reaches: of those that reach a message a check names the one posted first, whatever comes later."""
+    return {
+        "type": "watermark",
+        "external_id": f"{feed}-{name}",
+        "posted_at": until,
+        "feed": feed,
+        "complete_until": until,
+    }
 
 
 def _loan_lines(tale: Tale, days: Days) -> Iterator[Line]:

@@ -64,7 +64,8 @@ def place_hold(
     another → raises BeginAgain, and the transaction's owner rolls back and calls again; 4. the permits then out; 5.
     hold, what it covers, event and topic. `number_changes` comes at the end of the transaction.
 
-    `now` is not used for order: a hold bears the database's time under the lanes.
+    `now` is not used for order: a hold bears the database's time under the lanes; its event stands at `now`, among the
+    others that the same act writes.
     """
     if not covers:
         raise ValueError("a hold covers something")
@@ -76,7 +77,7 @@ def place_hold(
     out = _permits_out(hold, keys, at)
     hold.save(force_insert=True)
     HoldCover.objects.bulk_create([HoldCover(hold=hold, key=key, since=at) for key in keys])
-    _tell(hold=hold, kind=Change.PLACED, keys=keys, out=out, actor=actor, at=at)
+    _tell(hold=hold, kind=Change.PLACED, keys=keys, out=out, actor=actor, at=now)
     return PlacedHold(hold=hold, keys=keys, permits_out=out)
 
 
@@ -99,7 +100,7 @@ def widen_hold(*, hold: Hold, covers: Covers, actor: Actor = SERVICE, now: datet
     standing.scope = scopes.scope_of_keys(whole)
     standing.save(update_fields=["scope"])
     out = _permits_out(standing, whole, at)
-    _tell(hold=standing, kind=Change.CHANGED, keys=whole, out=out, actor=actor, at=at)
+    _tell(hold=standing, kind=Change.CHANGED, keys=whole, out=out, actor=actor, at=now)
     return PlacedHold(hold=standing, keys=whole, permits_out=out)
 
 
@@ -115,7 +116,7 @@ def release_hold(*, hold: Hold, actor: Actor, reason: str, now: datetime) -> boo
         return False
     HoldCover.objects.filter(hold=hold, released_at__isnull=True).update(released_at=at)
     hold.refresh_from_db()
-    _tell(hold=hold, kind=Change.RELEASED, keys=keys, out=(), actor=actor, at=at, why=reason)
+    _tell(hold=hold, kind=Change.RELEASED, keys=keys, out=(), actor=actor, at=now, why=reason)
     return True
 
 
@@ -128,7 +129,7 @@ def change_reason(*, hold: Hold, reason: str, now: datetime, actor: Actor = SERV
     if not changed:
         return False
     hold.refresh_from_db()
-    _tell(hold=hold, kind=Change.CHANGED, keys=keys, out=(), actor=actor, at=_clock())
+    _tell(hold=hold, kind=Change.CHANGED, keys=keys, out=(), actor=actor, at=now)
     return True
 
 

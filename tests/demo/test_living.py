@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from demo import living, loading
-from disputes.cases.models import Decision, Dispute
+from disputes.cases.models import Check, Decision, Dispute
 from disputes.check.causes import CAUSES
 from disputes.holds.models import Hold
 from disputes.notices.models import Notice
@@ -90,6 +90,6 @@ class TestTheTelling:
 
     def what_was_told_is_delivered(self):
         """What is left to the workers changes nothing that was told."""
-        before = Counter(Dispute.objects.values_list("status", "outcome"))
+        before = Counter(Dispute.objects.values_list("status", "outcome")), Check.objects.count()
         work()
-        assert Counter(Dispute.objects.values_list("status", "outcome")) == before
+        assert (Counter(Dispute.objects.values_list("status", "outcome")), Check.objects.count()) == before
