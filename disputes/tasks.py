@@ -56,6 +56,10 @@ def move_deadlines(payload: Mapping[str, Any]) -> None:
     in_transaction(lambda: following.move_deadlines(dispute_id=dispute_id))
 
 
+def recompute_clocks(payload: Mapping[str, Any]) -> None:
+    deadlines.recompute_clocks(now=timezone.now())
+
+
 def send_notice(payload: Mapping[str, Any]) -> None:
     sending.send_notice(notice_id=uuid.UUID(payload["notice"]), now=timezone.now())
 
@@ -76,6 +80,7 @@ SUBSCRIBERS: dict[str, list[tuple[str, queue.Subscriber]]] = {
     "notice.failed": [("hear_failed", hear_failed)],
     "case.waiting": [("assign_waiting", assign_waiting)],
     "dispute.assigned": [("announce_assigned", announce_assigned)],
+    "calendar.changed": [("recompute_clocks", recompute_clocks)],
     "deadline.changed": [("move_deadlines", move_deadlines)],
     "deadline.near": [],
     "deadline.missed": [],
@@ -155,6 +160,7 @@ def follow_cases() -> None:
     stay silent, outcomes that count as delivered, holds whose time is over."""
     now = timezone.now()
     assigning.assign_waiting(now=now)
+    deadlines.recompute_clocks(now=now)
     deadlines.raise_alarms(now=now)
     talking.return_silent(now=now)
     releasing.presume_delivered(now=now)

@@ -8,7 +8,6 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
@@ -48,6 +47,7 @@ class QueueAdmin(ModelAdmin):  # type: ignore[misc]
 @admin.register(Agent)
 class AgentAdmin(ModelAdmin):  # type: ignore[misc]
     form = AgentForm
+    fields: ClassVar = ["user", "on_duty", "capacity", "queues", "languages", "grounds", "products"]
     list_display: ClassVar = ["__str__", "on_duty", "has", "capacity", "takes_languages", "takes_grounds", "idle_since"]
     list_filter: ClassVar = ["on_duty", "queues"]
     search_fields: ClassVar = ["user__username", "user__first_name", "user__last_name"]
@@ -88,9 +88,9 @@ class CalendarAdmin(ModelAdmin):  # type: ignore[misc]
     list_per_page = 50
 
     def save_model(self, request: HttpRequest, obj: Calendar, form: Any, change: bool) -> None:
-        moved = save_calendar(calendar=obj, now=timezone.now())
-        if moved:
-            self.message_user(request, f"Deadlines that run on it, worked out anew: {moved}.", messages.INFO)
+        save_calendar(calendar=obj)
+        if change:
+            self.message_user(request, "The deadlines that run on it move within a minute.", messages.INFO)
 
 
 class FitFilter(admin.SimpleListFilter):
@@ -112,14 +112,15 @@ def _to_dispute(dispute: Any) -> SafeString:
 
 @admin.register(RoutedCase)
 class RoutedCaseAdmin(ReadingAdmin):
-    list_display: ClassVar = ["dispute", "at", "state", "queue", "owner", "decide_by", "waiting_since", "unfit_since"]
+    list_display: ClassVar = ["page", "state", "queue", "owner", "decide_by", "waiting_since", "unfit_since"]
+    list_display_links = None
     list_filter: ClassVar = [FitFilter, "state", "queue"]
     list_select_related: ClassVar = ["queue", "owner__user"]
     search_fields: ClassVar = ["=dispute"]
     ordering: ClassVar = ["decide_by", "dispute"]
 
-    @admin.display(description="its page")
-    def at(self, case: RoutedCase) -> SafeString:
+    @admin.display(description="dispute")
+    def page(self, case: RoutedCase) -> SafeString:
         return _to_dispute(case.pk)
 
 

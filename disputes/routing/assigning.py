@@ -26,6 +26,20 @@ AT_ONCE = 200
 """Cases that are given under one lock."""
 _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
+# Not `bulk_update`, whose CASE of a branch a case made a batch take nearly twice as long, under the lock.
+_WRITE_OWNERS = """
+    UPDATE disputes_routedcase AS waiting
+    SET owner_id = given.agent, state = 'assigned', assigned_at = %s, unfit_since = NULL
+    FROM unnest(%s::uuid[], %s::bigint[]) AS given(dispute, agent)
+    WHERE waiting.dispute = given.dispute
+"""
+_WRITE_GIVEN = """
+    UPDATE disputes_agent AS one
+    SET last_given_at = given.at
+    FROM unnest(%s::bigint[], %s::timestamptz[]) AS given(agent, at)
+    WHERE one.id = given.agent
+"""
+
 
 class CannotTake(Exception):
     """The agent cannot be given a case now; the message says why."""
@@ -287,15 +301,12 @@ def _assign(given: dict[uuid.UUID, Agent], *, now: datetime, actor: Actor = SERV
     """Writes owners. Needs the routing lock, and the rows of the cases and the agents."""
     if not given:
         return
-    cases = RoutedCase.objects.in_bulk(list(given))
-    for pk, agent in given.items():
-        case = cases[pk]
-        case.owner, case.state, case.assigned_at, case.unfit_since = agent, CaseState.ASSIGNED, now, None
-    RoutedCase.objects.bulk_update(cases.values(), ["owner", "state", "assigned_at", "unfit_since"])
     agents = {agent.pk: agent for agent in given.values()}
     for agent in agents.values():
         agent.last_given_at = max(agent.last_given_at or now, now)
-    Agent.objects.bulk_update(agents.values(), ["last_given_at"])
+    with connection.cursor() as cursor:
+        cursor.execute(_WRITE_OWNERS, [now, list(given), [agent.pk for agent in given.values()]])
+        cursor.execute(_WRITE_GIVEN, [list(agents), [agent.last_given_at for agent in agents.values()]])
     data = {pk: {"agent": agent.pk, "user": agent.user_id} for pk, agent in given.items()}
     record_events(subject_type="dispute", kind="dispute.assigned", actor=actor, at=now, data=data)
     queue.put_many(

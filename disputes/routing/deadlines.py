@@ -52,7 +52,7 @@ def start_clocks(
         clock.pack = f"{pack.name} {pack.version}"[:80]
         clock.running_from = started
         if clock.business:
-            clock.calendar, clock.calendar_revision, clock.budget = calendar, calendar.revision, hours * 3600
+            clock.calendar, clock.budget = calendar, hours * 3600
             _run_on(clock, calendar)
         else:
             clock.due_at = calendar_due.astimezone(UTC)
@@ -163,22 +163,37 @@ def _escalate(clocks: list[Clock], *, kind: str, now: datetime) -> int:
     return len(clocks)
 
 
-def recompute_clocks(*, calendar: Calendar, now: datetime) -> int:
-    """A calendar was changed: the clocks that run on it are worked out anew from when they last began to run. Needs the
-    change's transaction; returns how many. Topic `deadline.changed` for each dispute."""
-    clocks = Clock.objects.select_for_update(no_key=True, of=("self",)).filter(
-        calendar=calendar, stopped_at__isnull=True, running_from__isnull=False, business=True
-    )
-    done, after = 0, 0
-    while changed := list(clocks.filter(pk__gt=after).order_by("pk")[:AT_ONCE]):
-        for clock in changed:
-            clock.calendar_revision = calendar.revision
-            _run_on(clock, calendar)
-        Clock.objects.bulk_update(changed, ["calendar_revision", "due_at", "warn_at", "next_alarm_at"])
-        moved = {str(clock.dispute) for clock in changed}
-        queue.put_many(topic="deadline.changed", payloads={one: {"dispute": one} for one in sorted(moved)})
-        done, after = done + len(changed), changed[-1].pk
+def recompute_clocks(*, now: datetime, at_once: int = AT_ONCE) -> int:
+    """Clocks that were worked out on an older revision of their calendar are worked out anew, from when they last began
+    to run. Opens its transactions, a batch each; returns how many. Topic `deadline.changed` for each dispute.
+
+    A clock that somebody has locked is passed over, and so is one that was being started while the calendar changed:
+    its revision shows it, and the next round has it.
+    """
+    done = 0
+    for calendar_id in list(Calendar.objects.values_list("pk", flat=True)):
+        while moved := _recompute_batch(calendar_id, at_once):
+            done += moved
     return done
+
+
+def _recompute_batch(calendar_id: int, at_once: int) -> int:
+    with transaction.atomic(durable=True):
+        calendar = Calendar.objects.get(pk=calendar_id)
+        stale = Clock.objects.select_for_update(skip_locked=True, no_key=True).filter(
+            calendar=calendar,
+            calendar_revision__lt=calendar.revision,
+            stopped_at__isnull=True,
+            running_from__isnull=False,
+            business=True,
+        )
+        clocks = list(stale.order_by("calendar_revision")[:at_once])
+        for clock in clocks:
+            _run_on(clock, calendar)
+        Clock.objects.bulk_update(clocks, ["calendar_revision", "due_at", "warn_at", "next_alarm_at"])
+        disputes = sorted({str(clock.dispute) for clock in clocks})
+        queue.put_many(topic="deadline.changed", payloads={one: {"dispute": one} for one in disputes})
+        return len(clocks)
 
 
 def show_deadline(*, dispute: uuid.UUID, decide_by: datetime) -> None:
@@ -208,6 +223,7 @@ def _run_on(clock: Clock, calendar: Calendar) -> None:
     if clock.running_from is None:
         raise ValueError("a clock that is paused has no due date")
     start = clock.running_from
+    clock.calendar_revision = calendar.revision
     clock.due_at = due_after(calendar, start=start, seconds=max(clock.budget - clock.used, 0))
     unwarned = round(clock.budget * (1 - WARN_WITH)) - clock.used
     _set_alarm(clock, due_after(calendar, start=start, seconds=unwarned) if unwarned > 0 else None)

@@ -151,6 +151,11 @@ class Clock(models.Model):
     class Meta:
         indexes = [
             models.Index(fields=["next_alarm_at"], name="clock_to_ring", condition=Q(next_alarm_at__isnull=False)),
+            models.Index(
+                fields=["calendar", "calendar_revision"],
+                name="clock_by_calendar",
+                condition=Q(stopped_at__isnull=True, running_from__isnull=False, business=True),
+            ),
         ]
         constraints = [
             models.UniqueConstraint(fields=["dispute", "kind"], name="one_clock_a_dispute_and_kind"),

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import datetime
 
 from django.db import transaction
 
 from disputes.outbox import queue
-from disputes.routing.deadlines import recompute_clocks
 from disputes.routing.models import Agent, Calendar
 
 
@@ -31,14 +29,16 @@ def save_agent(*, agent: Agent, changed: Collection[str] | None = None) -> Agent
         return agent
 
 
-def save_calendar(*, calendar: Calendar, now: datetime) -> int:
-    """Writes a calendar; the deadlines that run on it move with it. Returns how many clocks did. Takes part in the
-    caller's transaction or opens one; locks the calendar's row, then its clocks'. Raises Calendar.DoesNotExist."""
+def save_calendar(*, calendar: Calendar) -> Calendar:
+    """Writes a calendar; one that was changed has a new revision, by which the deadlines that run on it are found and
+    moved (topic `calendar.changed`). Takes part in the caller's transaction or opens one; locks the calendar's row.
+    Raises Calendar.DoesNotExist."""
     with transaction.atomic():
         if calendar.pk is None:
             calendar.save()
-            return 0
+            return calendar
         known = Calendar.objects.select_for_update(no_key=True).get(pk=calendar.pk)
         calendar.revision = known.revision + 1
         calendar.save()
-        return recompute_clocks(calendar=calendar, now=now)
+        queue.put(topic="calendar.changed", key=str(calendar.pk), payload={"calendar": calendar.pk})
+        return calendar

@@ -74,7 +74,11 @@ def loads() -> dict[str, int]:
     return {row.user.username: RoutedCase.objects.filter(owner=row, state="assigned").count() for row in rows}
 
 
-def hear_who_waits() -> None:
-    """Delivers the topics that say that a case waits; there are no disputes behind these cases for the others."""
-    for pk in OutboxTopic.objects.filter(topic="case.waiting", done_at__isnull=True).values_list("pk", flat=True):
+def hear(topic: str) -> None:
+    """Delivers what waits of one topic; there are no disputes behind these cases for the others."""
+    for pk in OutboxTopic.objects.filter(topic=topic, done_at__isnull=True).values_list("pk", flat=True):
         queue.deliver(topic_id=pk, subscribers=SUBSCRIBERS)
+
+
+def hear_who_waits() -> None:
+    hear("case.waiting")

@@ -16,7 +16,7 @@ from disputes.policy.packs import SHIPPED, load_packs
 from disputes.routing import assigning, deadlines
 from disputes.routing.models import Agent, Calendar, Queue, RoutedCase
 from disputes.routing.staffing import save_agent
-from tests.disputes.routing.scene import NOW, agent, enter, hear_who_waits, owner, within
+from tests.disputes.routing.scene import NOW, agent, enter, hear, hear_who_waits, owner, within
 
 pytestmark = pytest.mark.django_db
 
@@ -110,6 +110,7 @@ class TestACalendar:
         saved(boss.post(page(made), {**CALENDAR, "hours": "Monday 09:00-10:00"}))
         made.refresh_from_db()
         assert made.revision == 2
+        hear("calendar.changed")
         moved = deadlines.due_of(dispute=dispute)
         assert moved is not None
         assert moved.decide_by > due.decide_by
