@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -173,6 +174,24 @@ class TestWaitingOnTheCustomer:
         pause(dispute, "2026-11-02T17:00")
         moved = resume(dispute, "2026-11-07T11:00")
         assert RoutedCase.objects.get(pk=dispute).decide_by == moved.decide_by > due.decide_by
+
+    def test_whenever_it_is_asked_and_answered_the_stretches_that_ran_make_up_the_term(self):
+        """Random waits: what was open between them, up to the deadline, is the budget to the second."""
+        dice = random.Random(7)
+        time = open_time(default_calendar(), at=NOW)
+        for _ in range(15):
+            dispute, due = start()
+            began, ran, answered = at("2026-11-02T10:00"), 0, at("2026-11-02T10:00")
+            for _ in range(dice.randrange(1, 5)):
+                asked = answered + timedelta(seconds=dice.randrange(1, 2 * 86_400))
+                if asked >= due.first_answer_by:
+                    break
+                ran += time.between(began, asked)
+                within(deadlines.pause_clocks, dispute=dispute, now=asked)
+                answered = began = asked + timedelta(seconds=dice.randrange(1, 9 * 86_400))
+                due = within(deadlines.resume_clocks, dispute=dispute, now=answered)
+            assert ran + time.between(began, due.first_answer_by) == 16 * 3600
+            assert ran + time.between(began, due.decide_by) == 80 * 3600
 
 
 class TestAlarms:
