@@ -43,6 +43,7 @@ GET     disputes/{dispute}/events      disputes:read      200     200  404
 GET     disputes/{dispute}/comments    disputes:read      200     200  404
 POST    disputes/{dispute}/comments    disputes:write     201     201  404
 POST    disputes/{dispute}/withdraw    disputes:write     200     200  404
+POST    disputes/{dispute}/appeal      disputes:write     409     409  404
 GET     disputes/{dispute}/letter      disputes:read      409     409  404
 
 POST    gate/decisions                 gate               200     403  403

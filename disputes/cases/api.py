@@ -22,6 +22,7 @@ from config.api.idempotency import idempotent
 from config.api.pagination import CursorPages
 from config.api.views import ServiceView
 from disputes.cases import lifecycle, queries, releasing, talking
+from disputes.cases.appealing import AlreadyAppealed, appeal
 from disputes.cases.asking import FILTERS, ClaimedPaymentSerializer, DisputeFilter, NewDisputeSerializer
 from disputes.cases.finding import MessageNotFound, Selector
 from disputes.cases.models import Channel, Comment, Dispute, Ground, Language, Outcome, Status
@@ -333,10 +334,52 @@ class WithdrawDispute(DisputeView):
         return Response(self.shown(dispute))
 
 
+class AppealSerializer(StrictSerializer):
+    text = PlainTextField(required=False, allow_blank=True, default="", max_length=5000)
+
+
+class AppealDispute(DisputeView):
+    required_scopes: ClassVar[dict[str, str | None]] = {"POST": "disputes:write"}
+
+    @extend_schema(operation_id="appeal_dispute", request=AppealSerializer, responses={200: OpenedDisputeSerializer})
+    @idempotent()
+    def post(self, request: Request, key: str) -> Response:
+        """Has a dispute that was rejected, or upheld in part, judged again by somebody else; once. It is in review
+        again with a new hold. 409 where it is open, upheld, withdrawn, or was appealed before."""
+        said = AppealSerializer(data=request.data)
+        said.is_valid(raise_exception=True)
+        caller = caller_of(request)
+        dispute = found(caller=caller, key=key)
+        try:
+            appealed = appeal(
+                dispute_id=dispute.pk, text=said.validated_data["text"], actor=actor_of(caller), now=timezone.now()
+            )
+        except lifecycle.WrongState as error:
+            raise Conflict(str(error), "wrong_state") from None
+        except AlreadyAppealed:
+            raise Conflict(
+                "This dispute was appealed before, and an appeal is made once.", "already_appealed"
+            ) from None
+        except AlreadyOpen as error:
+            raise Conflict(
+                f"Dispute {error.dispute.reference} about this message and ground is open.",
+                "already_open",
+                headers={"Location": address_of(error.dispute)},
+            ) from None
+        body = render_dispute(
+            dispute=appealed.dispute,
+            caller=caller,
+            hold=appealed.hold.hold,
+            permits_out=shown_of(appealed.hold.permits_out, caller=caller),
+        )
+        return Response(body)
+
+
 routes = [
     path("disputes", Disputes.as_view(), name="disputes"),
     path("disputes/<str:key>", OneDispute.as_view(), name="dispute"),
     path("disputes/<str:key>/events", DisputeEvents.as_view(), name="dispute-events"),
     path("disputes/<str:key>/comments", DisputeComments.as_view(), name="dispute-comments"),
+    path("disputes/<str:key>/appeal", AppealDispute.as_view(), name="dispute-appeal"),
     path("disputes/<str:key>/withdraw", WithdrawDispute.as_view(), name="dispute-withdraw"),
 ]

@@ -172,8 +172,8 @@ def _messages(dispute: Dispute, texts: Texts, *, silent: bool) -> str:
 
 
 def _appeal(dispute: Dispute, texts: Texts, *, silent: bool) -> Iterator[str]:
-    """Who got all that they asked for has nothing to appeal."""
-    if dispute.outcome == Outcome.UPHELD:
+    """Who got all that they asked for has nothing to appeal, and who has appealed cannot again."""
+    if dispute.outcome == Outcome.UPHELD or dispute.appealed_at is not None:
         return
     yield texts["appeal.once"].format(reference=dispute.reference)
     yield texts["silent.appeal.evidence" if silent else "appeal.evidence"]

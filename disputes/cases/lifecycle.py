@@ -28,7 +28,7 @@ MOVES: Mapping[str, frozenset[str]] = {
     Status.CHECKING: frozenset({Status.IN_REVIEW, Status.CLOSED}),
     Status.IN_REVIEW: frozenset({Status.WAITING_CUSTOMER, Status.CLOSED}),
     Status.WAITING_CUSTOMER: frozenset({Status.IN_REVIEW, Status.CLOSED}),
-    Status.CLOSED: frozenset(),
+    Status.CLOSED: frozenset({Status.IN_REVIEW}),  # an appeal alone
 }
 
 FOUND_RIGHT = frozenset({Outcome.UPHELD, Outcome.PARTLY_UPHELD})
@@ -40,6 +40,7 @@ ANNOUNCED = frozenset(
         "dispute.checked",
         "dispute.waiting_customer",
         "dispute.closed",
+        "dispute.appealed",
     }
 )
 """Events that go out as webhooks."""

@@ -104,6 +104,7 @@ class Dispute(models.Model):
     resume_at = models.DateTimeField(null=True, blank=True)
     awaits_correction = models.BooleanField(default=False)
     waiting_until = models.DateTimeField(null=True, blank=True)
+    appealed_at = models.DateTimeField(null=True, blank=True)
     last_check = models.ForeignKey("disputes.Check", null=True, on_delete=models.PROTECT, related_name="+")
 
     class Meta:

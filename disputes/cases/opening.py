@@ -100,12 +100,12 @@ def open_dispute(*, asked: Opening, now: datetime) -> Opened:
         now=now,
         why=asked.ground,
     )
-    _start_clocks(dispute, now=now)
+    start_dispute_clocks(dispute, now=now)
     try:
         with transaction.atomic():  # a savepoint, after the lanes: a lane locked inside one would be freed with it
             dispute.save(force_insert=True)
     except IntegrityError as error:
-        if (existing := _same_open(dispute)) is not None:
+        if (existing := same_open(dispute)) is not None:
             raise AlreadyOpen(existing) from error
         raise
     watch_for(dispute=dispute, keys=_watch_keys(asked.selector, message))
@@ -169,7 +169,8 @@ def _build(
     )
 
 
-def _start_clocks(dispute: Dispute, *, now: datetime) -> None:
+def start_dispute_clocks(dispute: Dispute, *, now: datetime) -> None:
+    """Starts the dispute's clocks at `now` and shows their deadlines on it; the caller saves. Needs its transaction."""
     pack = pack_in_force(at=now)
     due = start_clocks(dispute=dispute.pk, pack=pack, opened_at=now, now=now, needs=needs_of(dispute))
     dispute.first_answer_by, dispute.decide_by = due.first_answer_by, due.decide_by
@@ -177,7 +178,8 @@ def _start_clocks(dispute: Dispute, *, now: datetime) -> None:
     dispute.acknowledge_by = min(dispute.acknowledge_by, due.first_answer_by)
 
 
-def _same_open(dispute: Dispute) -> Dispute | None:
+def same_open(dispute: Dispute) -> Dispute | None:
+    """Another open dispute by the same person about the same message and ground."""
     return (
         Dispute.objects.filter(person=dispute.person, message_key=dispute.message_key, ground=dispute.ground)
         .exclude(status=Status.CLOSED)
@@ -188,7 +190,7 @@ def _same_open(dispute: Dispute) -> Dispute | None:
 
 def _refuse_second(dispute: Dispute) -> None:
     """Kindly, before any lock; the unique constraint decides where two come at once."""
-    if (existing := _same_open(dispute)) is not None:
+    if (existing := same_open(dispute)) is not None:
         raise AlreadyOpen(existing)
 
 

@@ -62,8 +62,8 @@ def find_dispute(*, caller: Caller, key: str) -> Dispute:
 
 
 def holds_by_dispute(ids: list[uuid.UUID]) -> dict[uuid.UUID, Hold]:
-    """The newest hold of each dispute, in one query."""
-    rows = Hold.objects.filter(dispute__in=ids).order_by("placed_at", "id")
+    """The newest hold of each dispute, in one query; none that was placed by hand."""
+    rows = Hold.objects.filter(dispute__in=ids, source="dispute").order_by("placed_at", "id")
     return {hold.dispute: hold for hold in rows if hold.dispute is not None}
 
 
