@@ -97,6 +97,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     edge.REQUEST_ID_MIDDLEWARE,
     edge.CHUNKED_BODY_MIDDLEWARE,
+    edge.NULL_CHARACTER_MIDDLEWARE,
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",

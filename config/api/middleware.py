@@ -1,4 +1,5 @@
-"""An id for every request, in its answer and in every line that is logged for it; and bodies sent in chunks."""
+"""An id for every request, in its answer and in every line that is logged for it; bodies sent in chunks; and addresses
+that no page has."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from io import BytesIO
 
 import structlog
 from django.conf import settings
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponseBadRequest, HttpResponseBase
 
 from config.api.errors import TooLarge, plain_answer
 from config.values.ids import new_id
@@ -64,3 +65,17 @@ def _read(request: HttpRequest, most: int) -> bytes:
     while len(body) < most and (part := source.read(most - len(body))):
         body += part
     return body
+
+
+class NullCharacterMiddleware:
+    """Refuses an address with a null character in it, but the API's, whose fields name it: no text of the database may
+    hold one, and the admin's filters would ask for it all the same."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        named = "\0" in request.path_info or "%00" in request.META.get("QUERY_STRING", "")
+        if named and not request.path_info.startswith("/api/"):
+            return HttpResponseBadRequest("There is no such page.", content_type="text/plain")
+        return self.get_response(request)

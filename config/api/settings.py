@@ -19,6 +19,9 @@ REQUEST_ID_MIDDLEWARE = "config.api.middleware.RequestIdMiddleware"
 CHUNKED_BODY_MIDDLEWARE = "config.api.middleware.ChunkedBodyMiddleware"
 """Comes before whatever may read a body."""
 
+NULL_CHARACTER_MIDDLEWARE = "config.api.middleware.NullCharacterMiddleware"
+"""Comes before whatever may ask the database."""
+
 SECRET_HASHER = "config.api.clients.RandomSecretHasher"  # noqa: S105 - the name of a class
 """To be added at the end of PASSWORD_HASHERS: never the first, which is for what people choose."""
 
