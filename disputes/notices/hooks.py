@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 
 from disputes.notices.models import Notice
 
-before_sending: dict[str, Callable[[Notice], str]] = {}
-"""Kind → a function that says why such a notice may not leave any more; empty: it may. Called outside of a
-transaction."""
+before_sending: dict[str, Callable[[Notice, datetime], str]] = {}
+"""Kind → a function of the notice and of now that says why it may not leave any more; empty: it may. Called outside of
+a transaction."""
+WITHHELD = "withheld: "
+"""How the failure of a notice begins that was not let out."""

@@ -103,9 +103,11 @@ def send_notice(*, notice_id: uuid.UUID, now: datetime, port: Port | None = None
         if notice.state in (NoticeState.QUEUED, NoticeState.SENDING):
             raise StillSending(str(notice_id))
         return
-    withheld = hooks.before_sending.get(notice.kind, lambda _: "")(notice)
+    withheld = hooks.before_sending.get(notice.kind, lambda _notice, _now: "")(notice, now)
     if withheld:
-        _give_up(notice, state=NoticeState.FAILED, why=f"withheld: {withheld}", now=now)
+        # An earlier try may have brought it to the carrier all the same.
+        state = NoticeState.UNKNOWN if notice.in_doubt else NoticeState.FAILED
+        _give_up(notice, state=state, why=hooks.WITHHELD + withheld, now=now)
         return
     try:
         handed = (port or port_of(notice.channel)).send(notice)

@@ -18,6 +18,7 @@ from django.db.models import Q
 from config.fields import phone_digest
 from disputes.holds import gate
 from disputes.holds.walking import PASSES_WITH_TIME, GateItem
+from disputes.notices.hooks import WITHHELD
 from disputes.notices.models import Notice, NoticeState
 from disputes.notices.sending import queue_notice
 from disputes.records.queries import numbers_of_customers
@@ -99,7 +100,7 @@ def _send(*, wave: Wave, claimed: Sequence[Invitation], now: datetime, ask: AskG
     reached = [one for one in claimed if one.customer in numbers]
     items = [
         GateItem(
-            request_id=f"survey:{one.pk}:{INVITED}",
+            request_id=_request(one.pk, _text_key(one)),
             phone=phone_digest(numbers[one.customer]),
             loan=None,
             channel=wave.channel,
@@ -108,11 +109,21 @@ def _send(*, wave: Wave, claimed: Sequence[Invitation], now: datetime, ask: AskG
         for one in reached
     ]
     answers = ask(items)
-    allowed = [one for one, answer in zip(reached, answers) if answer.permit is not None]
+    allowed = {one.pk: answer.permit for one, answer in zip(reached, answers) if answer.permit is not None}
     denied = [(one, answer) for one, answer in zip(reached, answers) if answer.permit is None]
     unreached = [one for one in claimed if one.customer not in numbers]
     _put_off([*denied, *((one, gate.Answer(reasons=("no_phone",))) for one in unreached)], now=now)
     return _hand_over(wave=wave, allowed=allowed, numbers=numbers, now=now)
+
+
+def _text_key(invitation: Invitation) -> str:
+    """The key of an invitation's text: one that was withheld is followed by another."""
+    return str(INVITED) if not invitation.withheld else f"{INVITED}.{invitation.withheld}"
+
+
+def _request(invitation_id: uuid.UUID, key: str) -> str:
+    """By what the gate knows a text: asked again while its permit lives, it is given the same one."""
+    return f"survey:{invitation_id}:{key}"
 
 
 def _put_off(denied: Sequence[tuple[Invitation, gate.Answer]], *, now: datetime) -> None:
@@ -125,7 +136,9 @@ def _put_off(denied: Sequence[tuple[Invitation, gate.Answer]], *, now: datetime)
         Invitation.objects.bulk_update(waiting, ["denied", "not_before"], batch_size=CHUNK)
 
 
-def _hand_over(*, wave: Wave, allowed: Sequence[Invitation], numbers: Mapping[str, str], now: datetime) -> int:
+def _hand_over(
+    *, wave: Wave, allowed: Mapping[uuid.UUID, gate.Permitted], numbers: Mapping[str, str], now: datetime
+) -> int:
     """Links, notices and states, in one transaction. A wave that was closed meanwhile sends nothing."""
     if not allowed:
         return 0
@@ -135,8 +148,8 @@ def _hand_over(*, wave: Wave, allowed: Sequence[Invitation], numbers: Mapping[st
         running = Wave.objects.select_for_update(no_key=True).filter(pk=wave.pk).exclude(state=WaveState.CLOSED)
         if not running.exists():
             return 0
-        ids = [one.pk for one in allowed]
-        ours = Invitation.objects.select_for_update(no_key=True).filter(pk__in=ids, state=InvitationState.QUEUED)
+        ours = Invitation.objects.select_for_update(no_key=True)
+        ours = ours.filter(pk__in=list(allowed), state=InvitationState.QUEUED)
         sending = list(ours.order_by("pk"))
         links = make_links(invitations=[one.pk for one in sending], ordinal=INVITED)
         for one in sending:
@@ -144,14 +157,17 @@ def _hand_over(*, wave: Wave, allowed: Sequence[Invitation], numbers: Mapping[st
             queue_notice(
                 kind="survey",
                 subject=one.pk,
-                key=str(INVITED),
+                key=_text_key(one),
                 channel=wave.channel,
                 address=numbers[one.customer],
                 language=language,
                 text=TEXTS[language].format(lender=settings.LENDER_NAME, link=settings.PUBLIC_URL + links[one.pk]),
                 now=now,
             )
-        ours.update(state=InvitationState.SENT, sent_at=now, denied=[])
+            one.state, one.sent_at, one.asked_at, one.denied = InvitationState.SENT, now, now, []
+            one.leave_until = allowed[one.pk].expires_at
+        written = ["state", "sent_at", "asked_at", "denied", "leave_until"]
+        Invitation.objects.bulk_update(sending, written, batch_size=CHUNK)
     return len(sending)
 
 
@@ -162,30 +178,46 @@ def _note_all_tried(*, wave: Wave, now: datetime) -> None:
         Wave.objects.filter(pk=wave.pk, state=WaveState.INVITING).update(state=WaveState.OPEN)
 
 
-def ask_once_more(notice: Notice, *, ask: AskGate = ask_gate) -> str:
+def ask_once_more(notice: Notice, now: datetime) -> str:
     """Why a survey's text may not leave any more, in the moment before it does; empty: it may.
 
-    Between the gate's permit and the carrier a dispute may be opened or a number opt out. The same request is asked
-    again: a hold that came meanwhile denies it, the clock does not.
+    Between the gate's permit and the carrier a dispute may be opened, a number opt out, or the carrier be away until
+    the permit has expired and the night has come. The same request is asked again: while its permit lives a hold that
+    came meanwhile denies it, and the clock does not; after that it needs a new one.
     """
+    invitation = Invitation.objects.select_related("wave").get(pk=notice.subject)
+    if invitation.wave.state == WaveState.CLOSED or invitation.wave.ends_at <= now:
+        return "wave_ended"
     item = GateItem(
-        request_id=f"survey:{notice.subject}:{notice.key}",
+        request_id=_request(invitation.pk, notice.key),
         phone=bytes(notice.address_digest),
         loan=None,
         channel=notice.channel,
         category="survey",
     )
-    stops = [reason for reason in ask([item])[0].reasons if reason not in PASSES_WITH_TIME]
+    lives = invitation.leave_until is not None and now < invitation.leave_until
+    asked = gate.decide(items=[item], caller=CALLER, permit_seconds=PERMIT_SECONDS, dry_run=lives)
+    stops = [reason for reason in asked.answers[0].reasons if not (lives and reason in PASSES_WITH_TIME)]
     return stops[0] if stops else ""
 
 
 def note_carrier(*, invitation_id: uuid.UUID, notice_id: uuid.UUID, now: datetime) -> None:
     """Takes over what the carrier says of an invitation's text. One that never left is not asked: it counts for no
-    quiet days. One UPDATE; opens no transaction."""
+    quiet days; one that was withheld waits for the gate again, until the wave ends. One UPDATE; opens no transaction.
+    """
     notice = Notice.objects.get(pk=notice_id)
     invitations = Invitation.objects.filter(pk=invitation_id)
     if notice.state == NoticeState.DELIVERED:
         invitations.update(delivered_at=notice.delivered_at, failed_at=None)
     elif notice.state == NoticeState.FAILED:
+        invitation = invitations.get()
+        if notice.key != _text_key(invitation):
+            return  # told a second time: another text has followed
+        withheld = notice.failure.startswith(WITHHELD)
+        running = Wave.objects.filter(pk=invitation.wave_id, ends_at__gt=now).exclude(state=WaveState.CLOSED)
+        sent = invitations.filter(state=InvitationState.SENT, withheld=invitation.withheld, wave__in=running)
+        again = {"state": InvitationState.QUEUED, "withheld": invitation.withheld + 1, "sent_at": None}
+        if withheld and sent.update(**again, asked_at=None, leave_until=None, not_before=now):
+            return
         left = notice.handed_over_at is not None
         invitations.update(failed_at=notice.failed_at, **({} if left else {"asked_at": None}))

@@ -141,9 +141,11 @@ class InvitationState(models.TextChoices):
 class Invitation(models.Model):
     """One person of a wave's sample.
 
-    `asked_at` counts for the quiet days from when they were taken into the sample; null once it is certain that nothing
-    was sent. `dispute`, `product`, `language`, `outcome`: what led to the invitation, for the figures' dimensions.
-    `not_before`: when the gate may be asked again; `denied`: what it said last.
+    `asked_at` counts for the quiet days: when they were taken into the sample, then when it was sent; null once it is
+    certain that nothing was. One that waits to be sent counts whenever that was. `dispute`, `product`, `language`,
+    `outcome`: what led to the invitation, for the figures' dimensions. `not_before`: when the gate may be asked again;
+    `denied`: what it said last; `leave_until`: when its permit expires; `withheld`: how many of its texts were held
+    back on their way to the carrier.
     """
 
     id = IdField()
@@ -157,6 +159,8 @@ class Invitation(models.Model):
     asked_at = models.DateTimeField(null=True)
     not_before = models.DateTimeField()
     denied = ArrayField(models.CharField(max_length=30), default=list)
+    leave_until = models.DateTimeField(null=True)
+    withheld = models.PositiveSmallIntegerField(default=0, db_default=0)
     sent_at = models.DateTimeField(null=True)
     delivered_at = models.DateTimeField(null=True)
     failed_at = models.DateTimeField(null=True)

@@ -40,7 +40,10 @@ WITH audience AS (
     ORDER BY met.customer, met.at DESC, met.dispute
 ),
 tired AS MATERIALIZED (
-    SELECT customer FROM feedback_invitation WHERE asked_at > %(quiet_since)s GROUP BY customer
+    SELECT customer FROM feedback_invitation WHERE asked_at > %(quiet_since)s
+    UNION
+    -- Taken into a sample long ago, and to be asked any day now.
+    SELECT customer FROM feedback_invitation WHERE state = 'queued' AND %(quiet_since)s < %(now)s
 ),
 disputing AS MATERIALIZED ({disputing}),
 cover AS MATERIALIZED (

@@ -17,7 +17,7 @@ from disputes.notices.sending import send_notice
 from feedback.results.closing import close_wave
 from feedback.waves import sampling
 from feedback.waves.inviting import send_invitations
-from feedback.waves.models import Invitation, Missed, Schedule, Wave
+from feedback.waves.models import Invitation, InvitationLink, Missed, Schedule, Wave
 from feedback.waves.opening import Asked, open_wave
 from feedback.waves.sampling import draw_sample, draw_samples
 from feedback.waves.scheduling import Timing, change_schedule, create_schedule, open_due_waves
@@ -33,7 +33,7 @@ from tests.feedback.scene import (
     survey,
     wave_of,
 )
-from tests.lines import late_posting, send_records
+from tests.lines import customer_line, late_posting, send_records
 from tests.races import at_once
 from tests.work import work
 
@@ -180,16 +180,31 @@ def test_only_the_period_counts_and_each_customer_once() -> None:
 
 def test_nobody_is_asked_twice_within_the_quiet_days_by_any_survey() -> None:
     messaged(3)
-    wave_of(survey(), sample_size=2)
-    draw_samples(now=NOW)
+    invite(wave_of(survey(), sample_size=2))
     second = wave_of(survey(name="B"), quiet_days=30)
-    draw_samples(now=NOW + timedelta(days=29))
+    invite(second, now=NOW + timedelta(days=29))
     second.refresh_from_db()
     assert (second.taken_count, second.left_out) == (1, {"asked_lately": 2})
     third = wave_of(survey(name="C"), quiet_days=30, now=NOW + timedelta(days=60))
     draw_samples(now=NOW + timedelta(days=60))
     third.refresh_from_db()
     assert third.taken_count == 3
+
+
+def test_whoever_waits_to_be_asked_is_asked_by_no_other_survey_and_the_quiet_days_run_from_the_text() -> None:
+    messaged(1)
+    first = wave_of(survey(), open_days=60)
+    draw_samples(now=NOW)
+    late = NOW + timedelta(days=40)
+    second = wave_of(survey(name="B"), quiet_days=30, now=late)
+    draw_samples(now=late)
+    second.refresh_from_db()
+    assert second.left_out == {"asked_lately": 1}  # by the text of the first, which may leave at any time
+    send_invitations(wave=first, now=late, ask=let_all_through)
+    third = wave_of(survey(name="C"), quiet_days=30, now=late + timedelta(days=29))
+    draw_samples(now=late + timedelta(days=29))
+    third.refresh_from_db()
+    assert third.left_out == {"asked_lately": 1}
 
 
 def test_whoever_disputes_opted_out_or_has_no_phone_is_left_out_and_counted() -> None:
@@ -382,9 +397,10 @@ class TestATextThatWaitsForTheCarrier:
     @pytest.fixture
     def waiting(self) -> Notice:
         messaged(1)
-        wave = wave_of(survey())
-        draw_samples(now=NOW)
-        send_invitations(wave=wave, now=NOW, ask=let_all_through)
+        now = timezone.now()
+        wave = wave_of(survey(), now=now)
+        draw_samples(now=now)
+        send_invitations(wave=wave, now=now, ask=let_all_through)
         return Notice.objects.get(kind="survey")
 
     def test_does_not_leave_once_its_customer_has_opened_a_dispute(self, waiting: Notice) -> None:
@@ -395,13 +411,46 @@ class TestATextThatWaitsForTheCarrier:
         waiting.refresh_from_db()
         assert (waiting.state, waiting.failure) == ("failed", "withheld: dispute_pending")
         work()
-        assert Invitation.objects.get().asked_at is None  # it was never asked, so it counts for no quiet days
+        waits = Invitation.objects.get()
+        assert (waits.state, waits.asked_at) == ("queued", None)
+        send_invitations(wave=waits.wave, now=timezone.now())
+        waits.refresh_from_db()
+        assert "dispute_pending" in waits.denied
+        send_invitations(wave=waits.wave, now=timezone.now() + timedelta(hours=20), ask=let_all_through)
+        assert Notice.objects.filter(kind="survey", state="queued").count() == 1
+        assert InvitationLink.objects.count() == 1  # the same link
 
     def test_does_not_leave_once_its_number_has_opted_out(self, waiting: Notice) -> None:
         system("optouts:write").post("/api/v1/opt-outs", {"phone": waiting.address, "source": "call"})
         send_notice(notice_id=waiting.pk, now=timezone.now())
         waiting.refresh_from_db()
         assert waiting.failure == "withheld: opted_out"
+
+    def test_does_not_leave_at_night_once_its_permit_has_expired(self, waiting: Notice) -> None:
+        blocked = {"blocked": [{"days": ["MO", "TU", "WE", "TH", "FR", "SA", "SU"], "from": "00:00", "until": "00:00"}]}
+        send_records(
+            customer_line(
+                "C1", phone=waiting.address, version=2, time_zones=["America/New_York"], contact_preferences=blocked
+            )
+        )
+        send_notice(notice_id=waiting.pk, now=timezone.now() + timedelta(minutes=2))
+        waiting.refresh_from_db()
+        assert waiting.failure == "withheld: outside_hours"
+
+    def test_does_not_leave_once_its_wave_is_over(self, waiting: Notice) -> None:
+        close_wave(wave_id=Wave.objects.get().pk, now=timezone.now())
+        send_notice(notice_id=waiting.pk, now=timezone.now())
+        work()
+        waiting.refresh_from_db()
+        assert (waiting.failure, Invitation.objects.get().asked_at) == ("withheld: wave_ended", None)
+
+    def test_is_in_doubt_and_not_repeated_where_an_earlier_try_may_have_arrived(self, waiting: Notice) -> None:
+        Notice.objects.update(in_doubt=True)
+        system("optouts:write").post("/api/v1/opt-outs", {"phone": waiting.address, "source": "call"})
+        send_notice(notice_id=waiting.pk, now=timezone.now())
+        work()
+        waiting.refresh_from_db()
+        assert (waiting.state, Invitation.objects.get().state) == ("unknown", "sent")
 
     def test_leaves_otherwise_whatever_the_clock_says_by_now(self, waiting: Notice) -> None:
         send_notice(notice_id=waiting.pk, now=timezone.now())
