@@ -60,6 +60,10 @@ class SamePerson(Exception):
     """A decision that waits for a second person needs another than the first."""
 
 
+class DecidedBefore(Exception):
+    """An appeal is decided by another person than the one whose decision is appealed."""
+
+
 class NotYours(Exception):
     """The case is another agent's, or nobody's yet."""
 
@@ -97,7 +101,7 @@ def decide(
     `check_id`: the check that lay before the person (None: there was none); `any_case`: may act on cases that are not
     their own (supervisors). A rejection against a check of `customer_right`
     is written as ``waiting_second`` and changes nothing else. Raises Dispute.DoesNotExist, WrongReason, WrongState,
-    StaleCheck, NotYours.
+    StaleCheck, NotYours, DecidedBefore.
     """
     if reason not in REASONS.get(outcome, ()):
         raise WrongReason(f"{reason} is no reason for {outcome}")
@@ -194,6 +198,8 @@ def _write(*, dispute_id: uuid.UUID, wanted: _Wanted, fresh: Check | None, actor
     if dispute.last_check_id != wanted.check_id:
         raise StaleCheck()
     must_own(dispute_id=dispute_id, user_id=wanted.user_id, any_case=wanted.any_case)
+    if dispute.decisions.filter(state=DecisionState.FINAL, decided_by=wanted.user_id).exists():
+        raise DecidedBefore()
     if Decision.objects.filter(dispute=dispute, state=DecisionState.WAITING_SECOND).exists():
         raise lifecycle.WrongState(status="waiting for a second person", act="decided")
     decision = Decision.objects.create(

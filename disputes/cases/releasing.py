@@ -13,6 +13,7 @@ from typing import Any
 
 import structlog
 from django.db import transaction
+from django.db.models import OuterRef, Subquery
 
 from config.api.idempotency import BeginAgain
 from disputes.cases import lifecycle
@@ -93,19 +94,20 @@ def note_outcome_seen(*, dispute_id: uuid.UUID, now: datetime) -> None:
 
 def note_delivered(*, dispute_id: uuid.UUID, by: str, at: datetime, actor: Actor = SERVICE) -> bool:
     """The outcome is delivered. Needs a transaction. `by`: ``read`` ``receipt`` ``presumed`` ``agent``. False where it
-    was before, or the dispute is not closed.
+    was before, or the dispute is not closed with an outcome that is told.
 
     One conditional UPDATE, so that of many at once the first alone writes the topic that settles the hold.
     """
-    dispute = Dispute.objects.only("outcome", "closed_at").filter(pk=dispute_id, status=Status.CLOSED).first()
+    closed = Dispute.objects.filter(pk=dispute_id, status=Status.CLOSED, outcome__in=lifecycle.TOLD)
+    dispute = closed.only("outcome", "closed_at").first()
     if dispute is None:
         return False
     resume_at = None
     if dispute.outcome == Outcome.REJECTED:
         resume_at = at + timedelta(hours=pack_in_force(at=at).resume_after_hours)
-    seen = Dispute.objects.filter(
-        pk=dispute_id, status=Status.CLOSED, outcome=dispute.outcome, outcome_delivered_at__isnull=True
-    ).update(outcome_delivered_at=at, resume_at=resume_at)
+    # An appeal may have reopened it meanwhile, and another person have closed it again.
+    this = closed.filter(outcome=dispute.outcome, closed_at=dispute.closed_at, outcome_delivered_at__isnull=True)
+    seen = this.update(outcome_delivered_at=at, resume_at=resume_at)
     if not seen:
         return False
     # The UPDATE holds the row's lock.
@@ -127,11 +129,15 @@ def note_outcome_failed(*, dispute_id: uuid.UUID, at: datetime) -> bool:
 
 
 def hear_receipt(*, notice_id: uuid.UUID, delivered: bool) -> None:
-    """What became of a notice, as its receipt said. Those that carry no outcome change nothing. Opens a transaction."""
+    """What became of a notice, as its receipt said. Those that carry no outcome change nothing, nor does one of an
+    outcome that was appealed since. Opens a transaction."""
     notice = Notice.objects.filter(pk=notice_id, kind="outcome").first()
     if notice is None:
         return
     with transaction.atomic():
+        dispute = Dispute.objects.select_for_update(no_key=True, of=("self",)).filter(pk=notice.subject).first()
+        if dispute is None or dispute.closed_at is None or notice.queued_at < dispute.closed_at:
+            return
         if delivered and notice.delivered_at is not None:
             note_delivered(dispute_id=notice.subject, by="receipt", at=notice.delivered_at)
         elif not delivered and notice.failed_at is not None:
@@ -175,8 +181,9 @@ def presume_delivered(*, now: datetime, at_once: int = AT_ONCE) -> int:
         outcome_failed_at__isnull=True,
         closed_at__lte=now - term,
     )
+    closed_at = waiting.filter(pk=OuterRef("subject")).values("closed_at")
     handed_over = Notice.objects.filter(
-        kind="outcome", state="handed_over", handed_over_at__lte=now - term, subject__in=waiting.values("pk")
+        kind="outcome", state="handed_over", handed_over_at__lte=now - term, queued_at__gte=Subquery(closed_at)
     )
     ids = list(handed_over.order_by("handed_over_at").values_list("subject", flat=True)[:at_once])
     return _each(ids, lambda pk: note_delivered(dispute_id=pk, by="presumed", at=now))

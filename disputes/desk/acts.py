@@ -80,6 +80,8 @@ def explain(error: Exception) -> str | None:
         return "The records changed while you looked, and the check ran again. Look at it again, then decide."
     if isinstance(error, deciding.SamePerson):
         return "Somebody other than who decided must agree."
+    if isinstance(error, deciding.DecidedBefore):
+        return "You decided this dispute before its appeal. Somebody else must decide it now: hand it on."
     if isinstance(error, deciding.NotYours):
         return "This case is another agent's by now."
     if isinstance(error, deciding.WrongReason):

@@ -7,9 +7,11 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from disputes.cases.deciding import DecidedBefore
 from disputes.cases.models import Dispute
-from disputes.cases.releasing import resume_due
+from disputes.cases.releasing import presume_delivered, resume_due
 from disputes.holds.models import Hold
+from disputes.notices.models import Notice
 from disputes.routing.assigning import assign_waiting
 from disputes.routing.models import Clock, RoutedCase
 from tests.callers import customer, system
@@ -59,6 +61,35 @@ class TestAnAppeal:
         bob = agent("bob")
         assign_waiting(now=timezone.now())
         assert RoutedCase.objects.get(pk=rejected.pk).owner == bob
+
+    def test_is_not_decided_by_who_decided_before_whatever_they_may_do(self, rejected, ann):
+        appeal(rejected)
+        work()
+        with pytest.raises(DecidedBefore):
+            decided(rejected, ann, any_case=True)
+
+    @pytest.mark.parametrize("status", ["delivered", "failed"])
+    def test_is_not_answered_by_a_late_receipt_of_the_first_outcome(self, rejected, status):
+        agent("bob")
+        first = Notice.objects.get(kind="outcome")
+        appeal(rejected)
+        work()
+        decided(rejected, RoutedCase.objects.get(pk=rejected.pk).owner)
+        work()
+        said = {"id": str(first.pk), "status": status, "at": timezone.now().isoformat()}
+        assert system("inbound:write").post("/api/v1/delivery-receipts", said).status_code == 200
+        work()
+        rejected.refresh_from_db()
+        assert (rejected.outcome_delivered_at, rejected.outcome_failed_at) == (None, None)
+
+    def test_waits_three_days_for_its_own_notice_not_for_the_first_ones(self, rejected):
+        agent("bob")
+        appeal(rejected)
+        work()
+        decided(rejected, RoutedCase.objects.get(pk=rejected.pk).owner)
+        assert presume_delivered(now=timezone.now() + timedelta(hours=80)) == 0
+        work()
+        assert presume_delivered(now=timezone.now() + timedelta(hours=80)) == 1
 
     def test_starts_its_clocks_anew(self, rejected):
         appeal(rejected)

@@ -44,6 +44,12 @@ class TestWithdrawal:
         assert customer("C1").post(f"{DISPUTES}/{body['id']}/withdraw").status_code == 409
         assert Hold.objects.get().released_at is None
 
+    def test_has_no_outcome_to_deliver(self, opened):
+        customer("C1").post(f"{opened}/withdraw")
+        customer("C1").get(opened)
+        kinds = [row["kind"] for row in customer("C1").get(f"{opened}/events").json()["results"]]
+        assert "outcome.delivered" not in kinds
+
     def test_with_a_key_replays_its_answer(self, opened):
         first = customer("C1").post(f"{opened}/withdraw", Idempotency_Key="w1")
         again = customer("C1").post(f"{opened}/withdraw", Idempotency_Key="w1")
