@@ -124,7 +124,7 @@ def _write_surveys(at: datetime, *, first: datetime) -> None:
         create_schedule(
             survey_id=writing.survey_id,
             timing=Timing(rule=_weekly(first), zone=ZONE, starts_on=first.date(), starts_at=first.time()),
-            asked=Asked(audience="messaged", sample_size=45, quiet_days=30, open_days=6),
+            asked=Asked(audience="messaged", sample_size=70, quiet_days=30, open_days=6),
             now=at,
             first_period_from=first - timedelta(days=9),
         )

@@ -53,14 +53,17 @@ class _Forms(HTMLParser):
             self._form = None
         elif tag == "select":
             self._select = ""
-        elif tag in ("option", "textarea"):
-            self._option, self._area = None, ""
+        elif tag == "option" and self._form is not None and self._select and self._option is not None:
+            said = self._form.options[self._select]
+            said[self._option], self._option = " ".join(said[self._option].split()), None
+        elif tag == "textarea":
+            self._area = ""
 
     def handle_data(self, data: str) -> None:
         if self._form is None:
             return
         if self._option is not None and self._select:
-            self._form.options[self._select][self._option] += data.strip()
+            self._form.options[self._select][self._option] += data
         elif self._area:
             self._form.fields[self._area] += data
 

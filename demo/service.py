@@ -10,7 +10,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -33,11 +33,13 @@ class CannotTell(Exception):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Service:
-    """`credentials`: what credentials.json holds; `patience`: seconds to wait for what workers do."""
+    """`credentials`: what credentials.json holds; `patience`: seconds to wait for what workers do;
+    `for_now`: it ends with the demo that started it."""
 
     base_url: str
     credentials: Mapping[str, Any]
     patience: float = 45.0
+    for_now: bool = False
 
     def client(self, name: str = "all") -> httpx.Client:
         """Calls as one of the lender's systems."""
@@ -110,7 +112,7 @@ def running_service(*, credentials: Path, say: Callable[[str], None], patience: 
         started = _found(credentials, patience)
         if started is None:
             raise CannotTell("the service that was started does not answer")
-        yield started
+        yield replace(started, for_now=True)
     finally:
         child.send_signal(signal.SIGTERM)
         try:

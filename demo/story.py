@@ -12,10 +12,12 @@ from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from html import unescape
+from pathlib import Path
 from random import Random
 from typing import Any
 
 import httpx
+from django.conf import settings
 
 from demo import handset
 from demo.asking import WRITING
@@ -296,7 +298,9 @@ class Story:
         for address, what in rows:
             if address:
                 book.says(f"  {address}  {what}")
-        book.says("The logins and the systems' secrets are in .recourse/credentials.json.")
+        if self.service.for_now:
+            book.says("This service ends with the story; `make run` starts one that stays, with all that was told.")
+        book.says(f"The logins and the systems' secrets are in {_near(settings.CREDENTIALS)}.")
 
     # --- calls that every chapter makes ---
 
@@ -347,6 +351,11 @@ class Story:
     def text_to(self, who: Borrower, *, kind: str) -> handset.Text | None:
         texts = handset.texts_to([who.phone], kind=kind)
         return texts[-1] if texts else None
+
+
+def _near(path: Path) -> Path:
+    """A path as one would type it here."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def words_of(page: str) -> str:
