@@ -123,15 +123,23 @@ def _facts(dispute: Dispute, language: str) -> Iterator[Fact]:
     if check is None:
         return
     if check.facts and dispute.ground in ACCOUNT_GROUNDS:
-        yield from _account(check.facts, language)
+        yield from _account(check.facts, language, today=not _overruled(dispute))
     yield Fact(label=texts["fact.checked"], value=_day(check.checked_at, language))
 
 
-def _account(facts: Mapping[str, Any], language: str) -> Iterator[Fact]:
+def _overruled(dispute: Dispute) -> bool:
+    """Whether a person found the customer right where the records do not: what those show today the outcome does not
+    rest on, and a letter that named it would contradict itself."""
+    check = dispute.last_check
+    found = check is not None and check.verdict == "customer_right"
+    return dispute.closed_by_person and dispute.outcome == Outcome.UPHELD and not found
+
+
+def _account(facts: Mapping[str, Any], language: str, *, today: bool) -> Iterator[Fact]:
     texts = TEXTS[language]
     for clock, ending in (("as_it_was", ""), ("as_known", "_known")):
         account = facts.get(clock)
-        if account is None:
+        if account is None or (clock == "as_it_was" and not today):
             continue
         count = account["days_past_due"]
         days = texts["one_day"] if count == 1 else texts["days"].format(count=count)
@@ -140,14 +148,14 @@ def _account(facts: Mapping[str, Any], language: str) -> Iterator[Fact]:
 
 
 def _reasons(dispute: Dispute, decision: Decision | None, language: str, *, silent: bool) -> Iterator[str]:
-    """The reason of whoever decided, then what the check found; of that, only what speaks for the customer where the
-    records alone decided for them."""
+    """The reason of whoever decided, then what the check found; of that, nothing that speaks against the customer where
+    the records alone decided for them, or a person did against the records."""
     texts = TEXTS[language]
     if silent:
         yield texts[f"silent.reason.{dispute.outcome}"]
         return
     yield texts[f"reason.{decision.reason if decision is not None else 'automatic'}"]
-    yield from _findings(dispute.last_check, language, whole=dispute.closed_by_person)
+    yield from _findings(dispute.last_check, language, whole=dispute.closed_by_person and not _overruled(dispute))
 
 
 def _findings(check: Check | None, language: str, *, whole: bool) -> Iterator[str]:

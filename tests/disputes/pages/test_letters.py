@@ -109,6 +109,17 @@ def test_who_was_refused_reads_the_facts_the_reason_the_persons_words_and_how_to
     assert "We asked the bank." in page_of(dispute, "en")
 
 
+def test_who_was_found_right_by_a_person_is_not_told_that_they_were_overdue() -> None:
+    dispute = closed(opened(*in_arrears()), outcome="upheld", reason="payment_proved", words="Your slip shows it.")
+    letter = letter_of(dispute=dispute)
+    assert letter.reasons == ("You showed that you had paid.",)
+    labels = [fact.label for fact in letter.facts]
+    assert "Overdue on that day, as our records showed it then" in labels
+    assert not [label for label in labels if "known today" in label]
+    in_part = closed(dispute, outcome="partly_upheld", reason="amount_wrong")
+    assert len(letter_of(dispute=in_part).reasons) > 1
+
+
 def test_what_the_machine_holds_against_a_customer_stays_out_where_no_person_decided() -> None:
     dispute = opened()
     check: Check = dispute.last_check  # type: ignore[assignment]
