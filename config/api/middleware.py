@@ -68,14 +68,14 @@ def _read(request: HttpRequest, most: int) -> bytes:
 
 
 class NullCharacterMiddleware:
-    """Refuses an address with a null character in it, but the API's, whose fields name it: no text of the database may
-    hold one, and the admin's filters would ask for it all the same."""
+    """Refuses an address of the admin with a null character in it: no text of the database may hold one, and the admin's
+    filters would ask for it all the same."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         named = "\0" in request.path_info or "%00" in request.META.get("QUERY_STRING", "")
-        if named and not request.path_info.startswith("/api/"):
+        if named and request.path_info.startswith("/admin/"):
             return HttpResponseBadRequest("There is no such page.", content_type="text/plain")
         return self.get_response(request)

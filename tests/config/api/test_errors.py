@@ -224,9 +224,7 @@ def test_every_answer_has_a_request_id(desk: Api, system: Callable[..., Api]) ->
     assert len(set(ids)) == len(answers)
 
 
-@pytest.mark.parametrize(
-    "address", ["/admin/auth/user/?username=%00", "/admin/auth/group/%00/change/", "/s/%00", "/l/a%00"]
-)
+@pytest.mark.parametrize("address", ["/admin/auth/user/?username=%00", "/admin/auth/group/%00/change/"])
 def test_an_address_with_a_null_character_is_no_page_of_the_back_office(admin_client: Client, address: str) -> None:
     admin_client.raise_request_exception = False
     assert admin_client.get(address).status_code == 400
