@@ -68,7 +68,7 @@ def _read(request: HttpRequest, most: int) -> bytes:
 
 
 class NullCharacterMiddleware:
-    """Refuses an address of the admin with a null character in it: no text of the database may hold one, and the admin's
+    """Refuses an address of the admin with a null character in it: no text of the database may hold one, and a list's
     filters would ask for it all the same."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
