@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, ClassVar
 
 from django.contrib import admin, messages
@@ -9,7 +10,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.template.loader import render_to_string
-from django.utils import timezone
+from django.utils import formats, timezone
 from django.utils.safestring import SafeString, mark_safe
 
 from config.reading_admin import ReadingAdmin
@@ -32,11 +33,11 @@ class WaveAdmin(ReadingAdmin):
     ordering: ClassVar = ["-id"]
     actions: ClassVar = ["close_now", "open_next"]
     fieldsets: ClassVar = [
-        (None, {"fields": [("survey", "version", "schedule"), ("state", "opened_by"), "drawn"]}),
-        ("Whom", {"fields": [("audience", "period"), ("sample_size", "quiet_days"), "why_not"]}),
-        ("Time", {"fields": [("opened_at", "ends_at", "closed_at")]}),
+        (None, {"fields": [("survey", "version"), "state", "drawn"]}),
+        ("Whom", {"fields": ["audience", "of", ("sample_size", "quiet_days"), "why_not"]}),
+        ("Time", {"fields": [("opened_at", "ends_at"), "closed_at", "schedule", "opened_by"]}),
     ]
-    readonly_fields: ClassVar = ["drawn", "why_not"]
+    readonly_fields: ClassVar = ["drawn", "of", "why_not"]
 
     def has_act_permission(self, request: HttpRequest) -> bool:
         user: Any = request.user
@@ -54,6 +55,11 @@ class WaveAdmin(ReadingAdmin):
         low, high = first["interval"]
         return f"{first['kind'].upper()} {first[name]:g} ({low:g} to {high:g})"
 
+    @admin.display(description="period")
+    def of(self, wave: Wave) -> str:
+        start, end = (formats.date_format(timezone.localtime(at), "DATETIME_FORMAT") for at in _ends(wave))
+        return f"{start} to {end}"
+
     @admin.display(description="left out")
     def why_not(self, wave: Wave) -> str:
         said = ", ".join(f"{reason.replace('_', ' ')}: {count}" for reason, count in wave.left_out.items())
@@ -70,7 +76,7 @@ class WaveAdmin(ReadingAdmin):
                 {"name": name.replace("_", " "), "count": summary[name], "width": 100 * summary[name] / most}
                 for name in FUNNEL
             ],
-            "rate": summary["response_rate"],
+            "rate": None if summary["response_rate"] is None else f"{summary['response_rate']:.1%}",
             "open": wave.state != WaveState.CLOSED,
             "questions": [_drawn(one, texts.get(one["key"], one["key"])) for one in summary["questions"]],
             "segments": [
@@ -109,6 +115,10 @@ class WaveAdmin(ReadingAdmin):
                     )
                 opened += 1
         self.message_user(request, f"Opened: {opened}. A worker draws the sample.", messages.SUCCESS)
+
+
+def _ends(wave: Wave) -> tuple[datetime, datetime]:
+    return wave.period.lower, wave.period.upper
 
 
 def _drawn(figure: dict[str, Any], text: str) -> dict[str, Any]:

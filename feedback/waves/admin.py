@@ -74,8 +74,8 @@ class ScheduleAdmin(ModelAdmin):  # type: ignore[misc]
     ordering: ClassVar = ["-id"]
     fieldsets: ClassVar = [
         (None, {"fields": ["survey", "enabled"]}),
-        ("When", {"fields": ["rule", ("zone", "starts_on", "starts_at"), "missed"]}),
-        ("Whom", {"fields": ["audience", ("sample_size", "quiet_days"), ("open_days", "channel")]}),
+        ("When", {"fields": ["rule", "zone", "starts_on", "starts_at", "missed"]}),
+        ("Whom", {"fields": ["audience", "channel", "sample_size", "quiet_days", "open_days"]}),
     ]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:

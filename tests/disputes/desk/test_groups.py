@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from django.contrib.auth.models import Group, User
+from django.test import Client
 from django.urls import reverse
 
 from config.credentials import USERS
@@ -86,3 +87,9 @@ def test_an_administrator_makes_nobody_a_superuser_and_changes_none() -> None:
     password = reverse("admin:auth_user_password_change", args=[boss.user.pk])
     given = {"password1": "a-long-new-passphrase", "password2": "a-long-new-passphrase", "usable_password": "true"}
     assert admin.http.post(password, given).status_code == 403
+
+
+def test_whoever_logs_in_without_having_asked_for_a_page_lands_on_the_desk() -> None:
+    Person("ann", "agents", on_duty=True, password="correct horse battery")
+    answer = Client().post(reverse("admin:login"), {"username": "ann", "password": "correct horse battery"})
+    assert (answer.status_code, answer["Location"]) == (302, reverse("admin:index"))
