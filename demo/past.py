@@ -127,7 +127,7 @@ def _assign(payload: Mapping[str, Any], now: datetime) -> None:
 
 def _announce_assigned(payload: Mapping[str, Any], now: datetime) -> None:
     dispute_id = uuid.UUID(payload["dispute"])
-    in_transaction(lambda: following.announce_assigned(dispute_id=dispute_id, agent_id=payload["agent"], now=now))
+    in_transaction(lambda: following.announce_assigned(dispute_id=dispute_id, now=now))
 
 
 _TOLD: Mapping[str, Told] = {

@@ -48,7 +48,7 @@ def assign_waiting(payload: Mapping[str, Any]) -> None:
 
 def announce_assigned(payload: Mapping[str, Any]) -> None:
     dispute_id, now = uuid.UUID(payload["dispute"]), timezone.now()
-    in_transaction(lambda: following.announce_assigned(dispute_id=dispute_id, agent_id=payload["agent"], now=now))
+    in_transaction(lambda: following.announce_assigned(dispute_id=dispute_id, now=now))
 
 
 def move_deadlines(payload: Mapping[str, Any]) -> None:

@@ -7,20 +7,13 @@ from datetime import datetime
 
 from disputes.cases import lifecycle
 from disputes.cases.models import Dispute, Status
-from disputes.notices.webhooks import announce
 from disputes.routing import deadlines
 
 
-def announce_assigned(*, dispute_id: uuid.UUID, agent_id: int, now: datetime) -> None:
-    """Says to the lender's systems that an agent has the dispute. Needs the outermost transaction.
-
-    The dispute's row is locked, so that this stands among its other events in one order. Told after the dispute was
-    closed, it would come too late, and is left out.
-    """
-    dispute = lifecycle.lock_dispute(dispute_id)
-    if dispute.status != Status.CLOSED:
-        data = {**lifecycle.announced(dispute), "agent": agent_id}
-        announce(event="dispute.assigned", key=str(dispute_id), data=data, at=now)
+def announce_assigned(*, dispute_id: uuid.UUID, now: datetime) -> None:
+    """Says to the lender's systems that an agent has the dispute, unless that was said before. Needs the outermost
+    transaction. The dispute's row is locked, so that this stands among its other events in one order."""
+    lifecycle.tell_assigned(dispute=lifecycle.lock_dispute(dispute_id), now=now)
 
 
 def move_deadlines(*, dispute_id: uuid.UUID) -> None:

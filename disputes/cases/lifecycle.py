@@ -72,7 +72,20 @@ def note(*, dispute: Dispute, kind: str, actor: Actor, at: datetime, data: Mappi
     dispute's transaction with its row locked, which keeps the events of one dispute in order."""
     record_event(subject_type="dispute", subject_id=dispute.pk, kind=kind, actor=actor, at=at, data=data)
     if kind in ANNOUNCED:
+        tell_assigned(dispute=dispute, now=at)
         announce(event=kind, key=str(dispute.pk), data={**announced(dispute), **(data or {})}, at=at)
+
+
+def tell_assigned(*, dispute: Dispute, now: datetime) -> None:
+    """Says to the lender's systems that an agent was given the dispute, where that has not been said yet. Needs the
+    dispute's row locked, and comes before whatever changes its status.
+
+    Routing gives a case without the dispute's row, so it cannot announce it in order: whoever says the next thing of
+    the dispute says this first, and the outbox where nobody does.
+    """
+    for told in queue.take_over(topic="dispute.assigned", key=str(dispute.pk)):
+        data = {**announced(dispute), "agent": told["agent"]}
+        announce(event="dispute.assigned", key=str(dispute.pk), data=data, at=now)
 
 
 def announced(dispute: Dispute) -> dict[str, Any]:
@@ -101,6 +114,7 @@ def close(*, dispute: Dispute, outcome: str, actor: Actor, now: datetime, by_per
     decision that waited for a second person is overtaken, the case leaves its agent, the clocks stop; 5. the customer
     is told the outcome.
     """
+    tell_assigned(dispute=dispute, now=now)
     move(dispute=dispute, to=Status.CLOSED, act=outcome)
     dispute.outcome = outcome
     dispute.closed_at = now

@@ -42,6 +42,7 @@ def ask_customer(
 
     def asked() -> Comment:
         dispute = lifecycle.lock_dispute(dispute_id)
+        lifecycle.tell_assigned(dispute=dispute, now=now)
         lifecycle.move(dispute=dispute, to=Status.WAITING_CUSTOMER, act="left to the customer")
         must_own(dispute_id=dispute_id, user_id=user_id, any_case=any_case)
         comment = Comment.objects.create(dispute=dispute, author_type=actor.type, author_id=actor.id, text=text, at=now)

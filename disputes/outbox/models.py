@@ -31,6 +31,7 @@ class OutboxTopic(models.Model):
         indexes = [
             models.Index(fields=["due_at"], name="outbox_due", condition=Q(done_at__isnull=True)),
             models.Index(fields=["done_at"], name="outbox_done", condition=Q(done_at__isnull=False)),
+            models.Index(fields=["key"], name="outbox_undone_by_key", condition=Q(done_at__isnull=True)),
         ]
 
     def __str__(self) -> str:

@@ -53,6 +53,16 @@ def put_many(*, topic: str, payloads: Mapping[str, Mapping[str, Any]]) -> None:
     transaction.on_commit(lambda: send(ids))
 
 
+def take_over(*, topic: str, key: str) -> list[Mapping[str, Any]]:
+    """The payloads of topics that are not done yet, oldest first: they are done with this transaction, which does their
+    work. Needs one in which nobody else takes over the same; empty where all is done."""
+    rows = list(
+        OutboxTopic.objects.select_for_update().filter(topic=topic, key=key, done_at__isnull=True).order_by("id")
+    )
+    OutboxTopic.objects.filter(pk__in=[row.pk for row in rows]).update(done_at=Now(), last_error="")
+    return [row.payload for row in rows]
+
+
 def send(ids: Iterable[int]) -> int:
     """Hands tasks to the broker; stops at the first that it does not take (the sweeper sends those). Returns how many.
 
