@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from feedback.waves.models import Invitation
 from tests.browser import chromium
-from tests.feedback.scene import invite, messaged, survey, wave_of
+from tests.feedback.scene import NPS, WAYS, invite, messaged, survey, text, wave_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -93,3 +93,15 @@ def test_nothing_is_wider_than_a_phone_and_every_target_is_large_enough(browser:
     assert [address for address in asked if address != link] == []
     page.locator("a.switch").click()
     assert page.locator("html").get_attribute("lang") == "zh-Hans"
+
+
+def test_a_word_without_an_end_breaks_inside_the_page(browser: Any, live_server: Any) -> None:
+    endless = "W" * 200
+    ways = WAYS | {"options": [{"key": key, "text": text(endless)} for key in ("app", "phone")]}
+    version = survey(title=text(endless), questions=[NPS | {"text": text(endless), "low": text(endless)}, ways])
+    messaged(1)
+    now = timezone.now()
+    token = invite(wave_of(version, now=now), now=now)["C1"]
+    page = browser.new_context(viewport=PHONE).new_page()
+    page.goto(f"{live_server.url}/s/{token}")
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
