@@ -17,9 +17,10 @@ from disputes.cases.models import Decision, DecisionState, Dispute, Outcome, Sta
 from disputes.cases.telling import tell_outcome
 from disputes.cases.watching import unwatch_dispute
 from disputes.holds.models import Reason
-from disputes.holds.placing import change_reason, holds_of_dispute, number_changes, release_hold
+from disputes.holds.placing import change_reason, holds_of_dispute, number_changes, place_hold, release_hold
+from disputes.holds.scopes import scope_of_dispute
 from disputes.holds.walking import RECIPIENT_GROUNDS
-from disputes.journal.recording import Actor, record_event
+from disputes.journal.recording import SERVICE, Actor, record_event
 from disputes.notices.webhooks import announce
 from disputes.outbox import queue
 from disputes.routing import assigning, deadlines
@@ -149,9 +150,37 @@ def withdraw(*, dispute_id: uuid.UUID, actor: Actor, now: datetime) -> Dispute:
 
 def await_delivery(*, dispute_id: uuid.UUID, outcome: str, now: datetime) -> None:
     """Says on the holds of a dispute that is being closed what they wait for. Needs a transaction, before the row's
-    lock. A phone that was found to be a wrong number is held as one; any other hold waits for the outcome's
-    delivery."""
-    ground = Dispute.objects.values_list("ground", flat=True).get(pk=dispute_id)
-    wrong = outcome in FOUND_RIGHT and ground in RECIPIENT_GROUNDS
-    for hold in holds_of_dispute(dispute_id):
+    lock. A phone that was found to be a wrong number is held as one, also where the dispute's own hold was lifted by
+    hand before; any other hold waits for the outcome's delivery."""
+    dispute = Dispute.objects.select_related("message").get(pk=dispute_id)
+    wrong = is_wrong_number(dispute, outcome=outcome)
+    standing = holds_of_dispute(dispute_id)
+    for hold in standing:
         change_reason(hold=hold, reason=Reason.WRONG_NUMBER if wrong else Reason.OUTCOME_NOT_DELIVERED, now=now)
+    if wrong and not standing:
+        _hold_number(dispute, now=now)
+
+
+def is_wrong_number(dispute: Dispute, *, outcome: str | None) -> bool:
+    """Whether this outcome finds that the texted phone, where it is known, is not to be written to."""
+    known = dispute.message_id is not None or dispute.phone_digest is not None
+    return known and outcome in FOUND_RIGHT and dispute.ground in RECIPIENT_GROUNDS
+
+
+def _hold_number(dispute: Dispute, *, now: datetime) -> None:
+    scope, covers = scope_of_dispute(
+        ground=dispute.ground,
+        loan=dispute.loan,
+        phone=dispute.message.phone_digest if dispute.message else dispute.phone_digest,
+        customer=dispute.customer,
+    )
+    place_hold(
+        source="dispute",
+        scope=scope,
+        reason=Reason.WRONG_NUMBER,
+        covers=covers,
+        dispute=dispute.pk,
+        actor=SERVICE,
+        now=now,
+        why=dispute.ground,
+    )

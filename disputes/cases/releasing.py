@@ -17,13 +17,12 @@ from django.db.models import OuterRef, Subquery
 
 from config.api.idempotency import BeginAgain
 from disputes.cases import lifecycle
-from disputes.cases.models import Dispute, Outcome, Status
+from disputes.cases.models import Comment, Dispute, Outcome, Status
 from disputes.cases.transactions import in_transaction
 from disputes.cases.watching import unwatch_dispute
 from disputes.holds.models import Reason
 from disputes.holds.placing import change_reason, holds_of_dispute, number_changes, release_hold
 from disputes.holds.policies import pack_in_force
-from disputes.holds.walking import RECIPIENT_GROUNDS
 from disputes.journal.recording import SERVICE, Actor
 from disputes.notices.models import Notice
 from disputes.outbox import queue
@@ -42,7 +41,7 @@ def waits_for(*, dispute: Dispute, now: datetime) -> str | None:
     """
     if dispute.outcome in (Outcome.WITHDRAWN, Outcome.MERGED):
         return None
-    if dispute.outcome in lifecycle.FOUND_RIGHT and dispute.ground in RECIPIENT_GROUNDS:
+    if lifecycle.is_wrong_number(dispute, outcome=dispute.outcome):
         return Reason.WRONG_NUMBER
     if dispute.outcome_delivered_at is None:
         return Reason.OUTCOME_NOT_DELIVERED
@@ -146,13 +145,14 @@ def hear_receipt(*, notice_id: uuid.UUID, delivered: bool) -> None:
 
 def say_undeliverable(*, dispute_id: uuid.UUID, why: str, actor: Actor, now: datetime) -> bool:
     """An agent's word that the outcome cannot be delivered: the hold need not wait for it. Needs a transaction. `why`
-    is a code or plain words without personal data. Raises WrongState; False where it was delivered."""
+    is kept, sealed, as a note. Raises WrongState; False where it was delivered."""
     dispute = lifecycle.lock_dispute(dispute_id)
     if dispute.status != Status.CLOSED:
         raise lifecycle.WrongState(status=dispute.status, act="called undeliverable")
     if dispute.outcome_delivered_at is not None:
         return False
-    lifecycle.note(dispute=dispute, kind="outcome.undeliverable", actor=actor, at=now, data={"why": why})
+    said = _note_why(dispute, why, actor=actor, now=now)
+    lifecycle.note(dispute=dispute, kind="outcome.undeliverable", actor=actor, at=now, data=said)
     return note_delivered(dispute_id=dispute_id, by="agent", at=now, actor=actor)
 
 
@@ -165,10 +165,18 @@ def note_corrected(*, dispute_id: uuid.UUID, actor: Actor, now: datetime, by: st
     dispute.awaits_correction = False
     dispute.save(update_fields=["awaits_correction"])
     unwatch_dispute(dispute=dispute)
-    data = {"by": by, **({"why": why} if why else {})}
+    data = {"by": by, **(_note_why(dispute, why, actor=actor, now=now) if why else {})}
     lifecycle.note(dispute=dispute, kind="records.corrected", actor=actor, at=now, data=data)
     queue.put(topic="outcome.delivered", key=str(dispute_id), payload={"dispute": str(dispute_id)})
     return True
+
+
+def _note_why(dispute: Dispute, why: str, *, actor: Actor, now: datetime) -> dict[str, str]:
+    """Words are free text: they stand sealed among the notes, and the event names the note."""
+    written = Comment.objects.create(
+        dispute=dispute, author_type=actor.type, author_id=actor.id, text=why, internal=True, at=now
+    )
+    return {"comment": str(written.pk)}
 
 
 def presume_delivered(*, now: datetime, at_once: int = AT_ONCE) -> int:

@@ -166,12 +166,13 @@ def _hand_on(*, said: Said, dispute: Dispute, viewer: Viewer, now: datetime) -> 
     assigning.hand_on(
         dispute=dispute.pk,
         actor=viewer.actor,
-        why=said["why"],
         now=now,
         agent_id=int(pk) if kind == "agent" else None,
         queue_id=int(pk) if kind == "queue" else None,
         from_agent=None if viewer.supervises or viewer.agent is None else viewer.agent.pk,
     )
+    # Why is free text: it stands sealed among the notes, not in the journal, which is for ever.
+    talking.write_note(dispute_id=dispute.pk, text=f"Handed on: {said['why']}", actor=viewer.actor, now=now)
     return "Handed on."
 
 

@@ -76,7 +76,7 @@ def lift(
         raise CannotHold("An opt-out ends when its person opts in again, not by hand.")
     if hold.reason in SUPERVISORS and not supervisor:
         raise CannotHold("Only a supervisor lifts this hold.")
-    lifted = release_hold(hold=hold, actor=actor, reason=f"by hand: {_said(why)}"[:LONGEST], now=now)
+    lifted = release_hold(hold=hold, actor=actor, reason="by_hand", words=_said(why), now=now)
     number_changes()
     return lifted
 

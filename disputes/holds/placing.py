@@ -104,13 +104,16 @@ def widen_hold(*, hold: Hold, covers: Covers, actor: Actor = SERVICE, now: datet
     return PlacedHold(hold=standing, keys=whole, permits_out=out)
 
 
-def release_hold(*, hold: Hold, actor: Actor, reason: str, now: datetime) -> bool:
-    """Ends a hold, under its lanes. False where it was released before. Other holds of the same things stand on."""
+def release_hold(*, hold: Hold, actor: Actor, reason: str, now: datetime, words: str = "") -> bool:
+    """Ends a hold, under its lanes. False where it was released before. Other holds of the same things stand on.
+
+    `reason`: a code, which the journal keeps; `words`: what a person said beside it, kept with the hold alone.
+    """
     keys = _keys_of(hold)
     _lock(scopes.covers_of_keys(keys), also=keys)
     at = _clock()
     released = Hold.objects.filter(pk=hold.pk, released_at__isnull=True).update(
-        released_at=at, released_by=_name(actor), release_reason=reason
+        released_at=at, released_by=_name(actor), release_reason=f"{reason}: {words}"[:200] if words else reason
     )
     if not released:
         return False

@@ -155,7 +155,6 @@ def hand_on(
     *,
     dispute: uuid.UUID,
     actor: Actor,
-    why: str,
     now: datetime,
     agent_id: int | None = None,
     queue_id: int | None = None,
@@ -164,8 +163,8 @@ def hand_on(
     """Gives a case in review to another agent, or back to a queue, whence it does not return by itself to who had it.
     Opens its transaction.
 
-    `from_agent`: only where it is this agent's. `why` is written to the time line. Raises CannotHandOn: the case is not
-    in review or another's, the agent is off duty, has no place free or may not have it; RoutedCase, Agent or
+    `from_agent`: only where it is this agent's. Why is a note's to say, which is sealed. Raises CannotHandOn: the case
+    is not in review or another's, the agent is off duty, has no place free or may not have it; RoutedCase, Agent or
     Queue.DoesNotExist.
     """
     with transaction.atomic(durable=True):
@@ -175,7 +174,7 @@ def hand_on(
             raise CannotHandOn("Only a case that is in review can be handed on.")
         if from_agent is not None and case.owner_id != from_agent:
             raise CannotHandOn("This case is another agent's by now.")
-        data: dict[str, object] = {"why": why, "from": case.owner_id}
+        data: dict[str, object] = {"from": case.owner_id}
         if agent_id is not None:
             agent = _locked_agent(agent_id)
             _may_take(agent, case)

@@ -10,10 +10,12 @@ from django.utils import timezone
 from disputes.cases.models import Dispute
 from disputes.cases.releasing import note_corrected, presume_delivered, resume_due, say_undeliverable
 from disputes.cases.transactions import in_transaction
+from disputes.holds.by_hand import lift
 from disputes.holds.models import Hold
 from disputes.notices.models import Notice
 from tests.callers import customer, system
 from tests.disputes.cases.back_office import actor_of, agent, decided, in_review
+from tests.disputes.cases.test_opening import dispute
 from tests.lines import in_arrears, repayment_line, send_records
 from tests.work import work
 
@@ -157,3 +159,25 @@ class TestAnUpheldDispute:
         receipt(case, "delivered")
         assert (hold().released_at, hold().reason) == (None, "wrong_number")
         assert resume_due(now=later(days=400)) == 0
+
+    def test_about_a_wrong_number_holds_it_also_where_its_own_hold_was_lifted_by_hand(self, ann):
+        send_records(*in_arrears())
+        case = in_review("not_my_debt")
+        lifting = {"hold_id": hold().pk, "why": "They called.", "actor": actor_of(ann), "now": timezone.now()}
+        assert in_transaction(lambda: lift(**lifting))
+        decided(case, ann, "upheld", reason="not_their_debt")
+        work()
+        standing = Hold.objects.get(released_at__isnull=True)
+        assert (standing.reason, standing.scope, standing.dispute) == ("wrong_number", "phone", case.pk)
+
+    def test_about_a_number_that_nobody_knows_does_not_hold_the_customer_for_good(self, ann):
+        send_records(*in_arrears())
+        unknown = dispute(customer("C1"), {"short_ref": "S-nobodys"}, ground="not_my_debt").json()["id"]
+        work()
+        decided(Dispute.objects.get(pk=unknown), ann, "upheld", reason="not_their_debt")
+        work()
+        assert hold().reason == "outcome_not_delivered"
+        page = customer("C1").get(f"/api/v1/disputes/{unknown}/letter").content.decode()
+        assert "No collection message goes to this number" not in page
+        work()
+        assert hold().released_at is not None

@@ -127,7 +127,7 @@ def give(dispute: Dispute, to: Person, *, by: Person) -> None:
     """Puts the case before an agent."""
     assert to.agent is not None
     actor = Actor(type="user", id=str(by.user.pk))
-    assigning.hand_on(dispute=dispute.pk, actor=actor, why="test", now=dispute.opened_at, agent_id=to.agent.pk)
+    assigning.hand_on(dispute=dispute.pk, actor=actor, now=dispute.opened_at, agent_id=to.agent.pk)
 
 
 def answer(row: Row, who: Person, dispute: Dispute, other: Person) -> str:

@@ -139,9 +139,12 @@ class TestThePage:
                 assert who.page(dispute).status_code == 200
             assert len(asked) <= MOST, [row["sql"][:100] for row in asked]
 
-    @pytest.mark.parametrize("key", ["0", "x", "00000000-0000-7000-8000-000000000000", "1%00"])
+    @pytest.mark.parametrize("key", ["0", "x", "00000000-0000-7000-8000-000000000000"])
     def test_of_nothing_is_not_there(self, key: str) -> None:
         assert supervisor().http.get(f"/admin/disputes/dispute/{key}/change/").status_code == 404
+
+    def test_of_what_is_no_text_is_no_request(self) -> None:
+        assert supervisor().http.get("/admin/disputes/dispute/1%00/change/").status_code == 400
 
 
 class TestTheFirstPage:

@@ -204,7 +204,7 @@ class TestDuty:
         dispute = enter()
         assert give() == 0
         with pytest.raises(CannotHandOn, match="off duty"):
-            assigning.hand_on(dispute=dispute, actor=BOSS, why="w", now=SOON, agent_id=ann.pk)
+            assigning.hand_on(dispute=dispute, actor=BOSS, now=SOON, agent_id=ann.pk)
 
 
 class TestTakingTheNext:
@@ -244,7 +244,7 @@ class TestHandingOn:
         dispute = enter()
         give()
         bob = agent("bob")
-        assigning.hand_on(dispute=dispute, actor=BOSS, why="speaks it", now=SOON, agent_id=bob.pk)
+        assigning.hand_on(dispute=dispute, actor=BOSS, now=SOON, agent_id=bob.pk)
         assert (owner(dispute), loads()) == ("bob", {"ann": 0, "bob": 1})
         told = Event.objects.get(kind="dispute.handed_on", subject_id=dispute)
         assert (told.actor_id, told.data["to"]) == ("boss", bob.pk)
@@ -254,12 +254,12 @@ class TestHandingOn:
         dispute = enter()
         give()
         fraud = Queue.objects.create(name="Fraud", grounds=["identity_theft"])
-        assigning.hand_on(dispute=dispute, actor=BOSS, why="w", now=SOON, queue_id=fraud.pk, from_agent=ann.pk)
+        assigning.hand_on(dispute=dispute, actor=BOSS, now=SOON, queue_id=fraud.pk, from_agent=ann.pk)
         assert (state(dispute), case_of(dispute).queue) == ("waiting", fraud)
         hear_who_waits()
         assert owner(dispute) is None
         assert assigning.take_next(agent_id=ann.pk, now=LATER) is None
-        assigning.hand_on(dispute=dispute, actor=BOSS, why="yours after all", now=LATER, agent_id=ann.pk)
+        assigning.hand_on(dispute=dispute, actor=BOSS, now=LATER, agent_id=ann.pk)
         assert owner(dispute) == "ann"
 
     def test_whoever_may_never_have_a_case_is_not_given_it_by_any_road(self):
@@ -269,12 +269,12 @@ class TestHandingOn:
         dispute = enter(not_agent=judge)
         give()
         assert owner(dispute) == "other"
-        assigning.hand_on(dispute=dispute, actor=BOSS, why="w", now=SOON, queue_id=case_of(dispute).queue_id)
+        assigning.hand_on(dispute=dispute, actor=BOSS, now=SOON, queue_id=case_of(dispute).queue_id)
         assert give(LATER) == 0
         assert assigning.take_next(agent_id=judge.pk, now=LATER) is None
         with pytest.raises(CannotHandOn, match="may not have"):
-            assigning.hand_on(dispute=dispute, actor=BOSS, why="w", now=LATER, agent_id=judge.pk)
-        assigning.hand_on(dispute=dispute, actor=BOSS, why="w", now=LATER, agent_id=other.pk)
+            assigning.hand_on(dispute=dispute, actor=BOSS, now=LATER, agent_id=judge.pk)
+        assigning.hand_on(dispute=dispute, actor=BOSS, now=LATER, agent_id=other.pk)
         assert owner(dispute) == "other"
 
     def test_is_refused_where_the_agent_cannot_take_it_and_nothing_changes(self):
@@ -284,11 +284,9 @@ class TestHandingOn:
         full, off = agent("full", capacity=0), agent("off", on_duty=False)
         for to, why in [(ann, "already"), (full, "no place free"), (off, "off duty")]:
             with pytest.raises(CannotHandOn, match=why):
-                assigning.hand_on(dispute=dispute, actor=BOSS, why="w", now=SOON, agent_id=to.pk)
+                assigning.hand_on(dispute=dispute, actor=BOSS, now=SOON, agent_id=to.pk)
         with pytest.raises(CannotHandOn, match="another agent's"):
-            assigning.hand_on(
-                dispute=dispute, actor=BOSS, why="w", now=SOON, agent_id=agent("bob").pk, from_agent=full.pk
-            )
+            assigning.hand_on(dispute=dispute, actor=BOSS, now=SOON, agent_id=agent("bob").pk, from_agent=full.pk)
         assert owner(dispute) == "ann"
         assert not Event.objects.filter(kind="dispute.handed_on").exists()
 
@@ -297,14 +295,14 @@ class TestHandingOn:
         dispute = enter()
         within(gone, dispute=dispute, now=SOON)
         with pytest.raises(CannotHandOn, match="in review"):
-            assigning.hand_on(dispute=dispute, actor=BOSS, why="w", now=SOON, agent_id=agent("ann").pk)
+            assigning.hand_on(dispute=dispute, actor=BOSS, now=SOON, agent_id=agent("ann").pk)
 
     def test_what_is_not_there_is_an_error(self):
         dispute = enter()
         with pytest.raises(Agent.DoesNotExist):
-            assigning.hand_on(dispute=dispute, actor=BOSS, why="w", now=SOON, agent_id=987_654)
+            assigning.hand_on(dispute=dispute, actor=BOSS, now=SOON, agent_id=987_654)
         with pytest.raises(Queue.DoesNotExist):
-            assigning.hand_on(dispute=dispute, actor=BOSS, why="w", now=SOON, queue_id=987_654)
+            assigning.hand_on(dispute=dispute, actor=BOSS, now=SOON, queue_id=987_654)
 
 
 class TestTheCustomersAnswer:
@@ -326,7 +324,7 @@ class TestTheCustomersAnswer:
     def test_returns_it_to_its_agent_though_another_has_less(self):
         ann, dispute = self.asked()
         for _ in range(2):
-            assigning.hand_on(dispute=enter(), actor=BOSS, why="w", now=SOON, agent_id=ann.pk)
+            assigning.hand_on(dispute=enter(), actor=BOSS, now=SOON, agent_id=ann.pk)
         assert self.answered(dispute) == "ann"
 
     def test_goes_to_another_where_its_agent_is_off_duty(self):
@@ -336,7 +334,7 @@ class TestTheCustomersAnswer:
 
     def test_goes_to_another_where_its_agent_has_no_place(self):
         ann, dispute = self.asked(capacity=1)
-        assigning.hand_on(dispute=enter(), actor=BOSS, why="w", now=SOON, agent_id=ann.pk)
+        assigning.hand_on(dispute=enter(), actor=BOSS, now=SOON, agent_id=ann.pk)
         assert self.answered(dispute) == "bob"
 
     def test_its_agent_is_remembered_though_it_is_asked_again_before_anybody_has_it(self):

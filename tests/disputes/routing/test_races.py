@@ -122,7 +122,7 @@ class TestTheLock:
         ann = agent("ann", capacity=1)
         disputes = many(WORKERS)
         acts = [
-            partial(assigning.hand_on, dispute=one, actor=BOSS, why="w", now=SOON, agent_id=ann.pk) for one in disputes
+            partial(assigning.hand_on, dispute=one, actor=BOSS, now=SOON, agent_id=ann.pk) for one in disputes
         ]
         results = at_once(acts)
         assert results.count(None) == 1
@@ -173,7 +173,7 @@ def one_act(act: str, dice: random.Random, agents: list[int]) -> Any:
         to: dict[str, int] = {"agent_id": dice.choice(agents)}
         if dice.random() < 0.3:
             to = {"queue_id": Queue.objects.values_list("pk", flat=True)[0]}
-        assigning.hand_on(dispute=dispute, actor=BOSS, why="w", now=SOON, **to)
+        assigning.hand_on(dispute=dispute, actor=BOSS, now=SOON, **to)
         return True
     change: Callable[..., None] = {
         "leave": assigning.leave,
