@@ -121,9 +121,7 @@ class TestTheLock:
     def test_the_last_place_goes_to_one_of_many_supervisors(self):
         ann = agent("ann", capacity=1)
         disputes = many(WORKERS)
-        acts = [
-            partial(assigning.hand_on, dispute=one, actor=BOSS, now=SOON, agent_id=ann.pk) for one in disputes
-        ]
+        acts = [partial(assigning.hand_on, dispute=one, actor=BOSS, now=SOON, agent_id=ann.pk) for one in disputes]
         results = at_once(acts)
         assert results.count(None) == 1
         assert {type(one) for one in results if one is not None} == {CannotHandOn}
