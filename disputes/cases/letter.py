@@ -11,12 +11,12 @@ from zoneinfo import ZoneInfo
 from django.conf import settings
 
 from disputes.cases.letter_texts import TEXTS, Texts, punctuated
+from disputes.cases.lifecycle import is_wrong_number
 from disputes.cases.models import Check, Decision, DecisionState, Dispute, Outcome, Status
 from disputes.cases.queries import SILENT_GROUNDS
 from disputes.check.facts import ACCOUNT_GROUNDS
 from disputes.check.sentences import sentence_of, written_day, written_money
 from disputes.holds.policies import pack_in_force
-from disputes.holds.walking import RECIPIENT_GROUNDS
 
 UNANSWERED = frozenset({"records_missing", "records_stale"})
 """Findings that say that a person will look: by the letter, one has."""
@@ -172,7 +172,7 @@ def _messages(dispute: Dispute, texts: Texts, *, silent: bool) -> str:
     if dispute.outcome == Outcome.REJECTED:
         hours = pack_in_force(at=dispute.closed_at).resume_after_hours if dispute.closed_at else 0
         return texts[f"{before}messages.rejected"].format(hours=hours)
-    if dispute.ground in RECIPIENT_GROUNDS:
+    if is_wrong_number(dispute, outcome=dispute.outcome):
         return texts["messages.number"]
     if dispute.awaits_correction and not silent:
         return texts["messages.uncorrected"]
