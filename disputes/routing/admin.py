@@ -57,9 +57,17 @@ class AgentAdmin(ModelAdmin):  # type: ignore[misc]
     def get_queryset(self, request: HttpRequest) -> QuerySet[Agent]:
         return loads()
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Agent | None = None) -> Any:
+    def get_fields(self, request: HttpRequest, obj: Agent | None = None) -> Any:
         """An entry stays its user's: cases and events name it."""
-        return () if obj is None else ("user",)
+        return self.fields if obj is None else ["whose", *self.fields[1:]]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Agent | None = None) -> Any:
+        return () if obj is None else ("whose",)
+
+    @admin.display(description="user")
+    def whose(self, agent: Agent) -> str:
+        """In words: a link to the user would be a closed door to a supervisor."""
+        return str(agent)
 
     @admin.display(description="has", ordering="load")
     def has(self, agent: Any) -> int:

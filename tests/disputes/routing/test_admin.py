@@ -168,6 +168,11 @@ class TestAnAgent:
         ann.refresh_from_db()
         assert (ann.capacity, ann.on_duty, ann.last_given_at) == (7, True, NOW)
 
+    def test_names_its_user_without_a_link_that_supervisors_may_not_follow(self, boss):
+        shown = boss.get(page(agent("ann"))).content.decode()
+        assert "ann" in shown
+        assert "/admin/auth/user/" not in shown
+
     def test_is_listed_with_their_load(self, boss, django_assert_max_num_queries):
         for n in range(12):
             agent(f"agent-{n}", capacity=9)
