@@ -72,8 +72,11 @@ def running() -> Iterator[Stack]:
 
 @pytest.fixture
 def stack(running: Stack) -> Stack:
-    """The whole service, running (tests/stack.py), with every part that an earlier test killed back in place."""
+    """The whole service, running (tests/stack.py), with every part that an earlier test killed back in place, and no
+    agent of an earlier test on duty: whoever is would be given this one's cases."""
     running.restore()
+    with running.database() as database:
+        database.execute("UPDATE disputes_agent SET on_duty = false WHERE on_duty")
     return running
 
 
