@@ -14,7 +14,7 @@ from config.api.callers import Caller
 from config.fields import phone_digest
 from disputes.cases import lifecycle
 from disputes.cases.finding import Selector, find_message, owns
-from disputes.cases.models import Dispute, Status
+from disputes.cases.models import Dispute, Ground, Status
 from disputes.cases.queries import needs_of
 from disputes.cases.reading import write_payments, write_selector
 from disputes.cases.telling import tell_acknowledged
@@ -127,16 +127,25 @@ def open_dispute(*, asked: Opening, now: datetime) -> Opened:
 def _person(asked: Opening, message: Message | None) -> tuple[str | None, bytes | None]:
     """Who the dispute is for: the customer, and the phone where one is known.
 
-    A system that names no customer acts for the owner of the message's loan, else for the phone.
+    A system that names no customer acts for the owner of the message's loan, else for the phone. Whoever says that the
+    debt is not theirs is not that owner, unless the message went to a phone of the owner's: they would read a
+    stranger's words.
     """
     named = phone_digest(asked.selector.phone) if asked.selector.phone else None
     phone = asked.phone or named or (message.phone_digest if message else None)
     customer = asked.customer
     if customer is None and asked.phone is None and message is not None:
-        customer = records.owner_of_loan(loan=message.loan)
+        customer = _owner_or_nobody(message, ground=asked.ground)
     if customer is None and phone is None:
         raise NobodyToActFor()
     return customer, phone
+
+
+def _owner_or_nobody(message: Message, *, ground: str) -> str | None:
+    owner = records.owner_of_loan(loan=message.loan)
+    if ground != Ground.NOT_MY_DEBT:
+        return owner
+    return owner if owner in records.customers_of_phone(digest=message.phone_digest, at=message.sent_at) else None
 
 
 def _build(

@@ -10,6 +10,7 @@ from disputes.cases.models import Dispute
 from disputes.holds.models import Hold, HoldCover
 from disputes.holds.scopes import stops_messages
 from disputes.journal.models import Event
+from disputes.notices.models import Notice
 from disputes.outbox.models import OutboxTopic
 from tests.callers import Api, customer, system
 from tests.lines import customer_line, in_arrears, late_posting, loan_lines, message_line, send_records
@@ -170,6 +171,18 @@ class TestASystem:
 
     def test_that_names_nobody_acts_for_the_owner_of_the_messages_loan(self):
         assert dispute(system("disputes:write")).json()["customer"] == "C1"
+
+    def test_that_names_nobody_never_shows_the_owner_the_words_of_a_stranger(self):
+        strangers, desk = "+8613812340009", system("disputes:write")
+        send_records(message_line("M9", phone=strangers))
+        answer = dispute(desk, {"external_id": "M9"}, ground="not_my_debt", statement="I am no 王芳.")
+        assert (answer.status_code, answer.json()["customer"]) == (201, None)
+        work()
+        assert customer("C1").get(DISPUTES).json()["results"] == []
+        assert {notice.address for notice in Notice.objects.all()} == {strangers}
+        assert Hold.objects.get().scope == "phone"
+        theirs = dispute(desk, ground="not_my_debt").json()
+        assert theirs["customer"] == "C1", "it went to a phone of their own"
 
     def test_that_names_nobody_for_an_unknown_message_is_told_so(self):
         answer = dispute(system("disputes:write"), {"external_id": "unheard-of"})
