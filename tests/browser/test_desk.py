@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from tests.browser.chromium import NARROW, WIDE, browser, problems_of, too_wide
-from tests.lines import RULE, customer_line, loan_lines, message_line
+from tests.lines import RULE, customer_line, loan_lines, message_line, repayment_line
 from tests.stack import Stack
+
+LONG_ID = "BP1-" + "0123456789abcdef" * 5
 
 
 @pytest.fixture
@@ -19,6 +21,7 @@ def lender(stack: Stack) -> Stack:
         RULE | {"external_id": "BR1"},
         customer_line("BC1", phone="+8613812349001"),
         *loan_lines("BL1", customer="BC1"),
+        repayment_line(LONG_ID, loan="BL1", amount="1.00", paid="2026-01-30", posted="2026-01-31T06:00:00+08:00"),
         message_line("BM1", loan="BL1", phone="+8613812349001", sending_rule="BR1"),
     ]
     answer = stack.client("core_banking").post(
@@ -131,6 +134,10 @@ def test_the_pages_of_the_desk_and_the_letter_fit_a_telephone(lender: Stack) -> 
         page.goto(f"{lender.base_url}/admin/disputes/dispute/{case['id']}/change/")
         page.wait_for_selector(f".desk h1:has-text('{case['reference']}')")
         assert not too_wide(page)
+        page.set_viewport_size(WIDE)
+        cut_off = "boxes => boxes.filter(box => box.scrollWidth > box.clientWidth + 1).map(box => box.innerText)"
+        assert page.eval_on_selector_all(".desk .scroll", cut_off) == []
+        page.set_viewport_size(NARROW)
         page.select_option("#decide-reason", "nothing_proved")
         page.fill("#decide-explanation", "记录显示当天已逾期。")
         page.click("button:has-text('Reject')")
