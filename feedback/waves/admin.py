@@ -89,5 +89,7 @@ class ScheduleAdmin(ModelAdmin):  # type: ignore[misc]
         if change:
             change_schedule(schedule_id=obj.pk, timing=form.timing(), asked=form.asked(), enabled=obj.enabled, now=now)
         else:
-            made = create_schedule(survey_id=obj.survey_id, timing=form.timing(), asked=form.asked(), now=now)
+            made = create_schedule(
+                survey_id=obj.survey_id, timing=form.timing(), asked=form.asked(), enabled=obj.enabled, now=now
+            )
             obj.pk = made.pk

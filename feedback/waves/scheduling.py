@@ -32,7 +32,13 @@ class Timing:
 
 
 def create_schedule(
-    *, survey_id: uuid.UUID, timing: Timing, asked: Asked, now: datetime, first_period_from: datetime | None = None
+    *,
+    survey_id: uuid.UUID,
+    timing: Timing,
+    asked: Asked,
+    now: datetime,
+    enabled: bool = True,
+    first_period_from: datetime | None = None,
 ) -> Schedule:
     """Writes a schedule. Its first period begins at `first_period_from` (aware; none: now) and ends at the rule's first
     date after that. Opens no transaction. Raises BadRule."""
@@ -45,6 +51,7 @@ def create_schedule(
         starts_on=timing.starts_on,
         starts_at=timing.starts_at,
         missed=timing.missed,
+        enabled=enabled,
         next_at=recurrence.after(begins),
         last_end=begins,
         created_at=now,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from django.utils import timezone
 from feedback.waves.answering import take_answers
 from feedback.waves.links import invitation_of
 from feedback.waves.models import Schedule, Wave
+from feedback.waves.scheduling import open_due_waves
 from tests.feedback.scene import NOW, answers, invite, messaged, survey, wave_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -97,6 +99,13 @@ def test_a_schedule_is_written_and_changed_by_its_functions() -> None:
     assert changed.status_code == 302, changed.content
     schedule.refresh_from_db()
     assert (schedule.rule, schedule.enabled) == ("FREQ=DAILY", True)
+
+
+def test_a_schedule_that_is_entered_switched_off_opens_nothing() -> None:
+    entered = {name: value for name, value in SCHEDULE.items() if name != "enabled"}
+    made = back_office().post("/admin/feedback/schedule/add/", {"survey": str(survey().survey_id), **entered})
+    assert made.status_code == 302, made.content
+    assert open_due_waves(now=timezone.now() + timedelta(days=400)) == 0
 
 
 def test_every_page_opens() -> None:
