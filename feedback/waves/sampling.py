@@ -49,7 +49,13 @@ disputing AS MATERIALIZED ({disputing}),
 cover AS MATERIALIZED (
     SELECT cover.key, hold.reason = 'opted_out' AS opted_out
     FROM disputes_holdcover AS cover JOIN disputes_hold AS hold ON hold.id = cover.hold_id
-    WHERE cover.released_at IS NULL AND (cover.key LIKE 'c:%%' OR cover.key LIKE 'sc:%%' OR cover.key LIKE 'p:%%'
+    LEFT JOIN disputes_dispute AS dispute ON dispute.id = hold.dispute
+    -- What is left of a closed dispute's hold ends soon; left out for it, those who were rejected would never be asked.
+    -- Their invitation waits until the gate lets it through.
+    WHERE cover.released_at IS NULL AND NOT (
+        coalesce(dispute.status = 'closed', false)
+        AND hold.reason IN ('dispute_pending', 'outcome_not_delivered', 'records_not_corrected')
+    ) AND (cover.key LIKE 'c:%%' OR cover.key LIKE 'sc:%%' OR cover.key LIKE 'p:%%'
         OR cover.key LIKE 'sp:%%')
 ),
 phone AS MATERIALIZED (

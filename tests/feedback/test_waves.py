@@ -11,6 +11,8 @@ from django.db import IntegrityError, connection, transaction
 from django.db.backends.postgresql.psycopg_any import DateTimeTZRange
 from django.utils import timezone
 
+from disputes.holds import by_hand
+from disputes.journal.recording import SERVICE
 from disputes.notices.models import Notice
 from disputes.notices.receipts import note_receipt
 from disputes.notices.sending import send_notice
@@ -225,8 +227,8 @@ def test_whoever_disputes_opted_out_or_has_no_phone_is_left_out_and_counted() ->
     assert (wave.audience_count, wave.eligible_count) == (5, 2)
 
 
-def test_a_standing_hold_leaves_its_person_out_after_the_dispute_has_closed() -> None:
-    """The outcome was not delivered yet: the hold stands."""
+def test_whose_dispute_has_closed_waits_in_the_sample_until_the_rest_of_its_hold_has_ended() -> None:
+    """The outcome was not delivered yet. Left out, those who were rejected would be missing from every figure."""
     send_records(*late_posting())
     opened = customer("C1").post(
         "/api/v1/disputes", {"message": {"external_id": "M1"}, "ground": "already_paid"}, Idempotency_Key="d"
@@ -237,8 +239,24 @@ def test_a_standing_hold_leaves_its_person_out_after_the_dispute_has_closed() ->
     now = timezone.now()
     wave = wave_of(survey(), audience="dispute_closed", period=(now - timedelta(days=1), now), now=now)
     draw_samples(now=now)
+    send_invitations(wave=wave, now=now)
+    waits = wave.invitations.get()
+    assert (waits.state, waits.denied[0]) == ("queued", "outcome_not_delivered")
+    customer("C1").get(f"/api/v1/disputes/{opened.json()['id']}")
+    work()
+    send_invitations(wave=wave, now=now + timedelta(hours=2))
+    waits.refresh_from_db()
+    assert waits.state == "sent" or waits.denied == ["outside_hours"]
+
+
+def test_a_hold_by_hand_leaves_its_person_out() -> None:
+    messaged(2)
+    with transaction.atomic():
+        by_hand.place(customer="C1", why="asked for it", actor=SERVICE, now=timezone.now())
+    wave = wave_of(survey())
+    draw_samples(now=NOW)
     wave.refresh_from_db()
-    assert (wave.audience_count, wave.taken_count, wave.left_out) == (1, 0, {"held": 1})
+    assert (wave.taken_count, wave.left_out) == (1, {"held": 1})
 
 
 def test_those_whose_dispute_closed_are_asked_once_it_is_over() -> None:
