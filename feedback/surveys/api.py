@@ -10,6 +10,7 @@ from django.utils import timezone
 from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound, ValidationError
+from rest_framework.fields import empty
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -31,6 +32,13 @@ class TextSerializer(StrictSerializer):
     def get_fields(self) -> dict[str, Any]:
         # A name with a dash cannot be an attribute.
         return {language: PlainTextField(max_length=LONGEST_TEXT) for language in ("zh-hans", "en")}
+
+
+class OptionalTextSerializer(TextSerializer):
+    """A text in both languages, or as an answer shows none: ``{}``."""
+
+    def run_validation(self, data: Any = empty) -> Any:
+        return {} if data == {} else super().run_validation(data)
 
 
 class OptionSerializer(StrictSerializer):
@@ -68,8 +76,8 @@ class QuestionsField(serializers.ListField):
 
 class VersionInSerializer(StrictSerializer):
     title = TextSerializer()
-    intro = TextSerializer(required=False)
-    thanks = TextSerializer(required=False)
+    intro = OptionalTextSerializer(required=False)
+    thanks = OptionalTextSerializer(required=False)
     questions = QuestionsField(min_length=1, max_length=MOST_QUESTIONS)
     dimensions = serializers.ListField(
         child=serializers.ChoiceField(choices=[(one, one) for one in DIMENSIONS]),

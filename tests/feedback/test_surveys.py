@@ -117,6 +117,16 @@ def test_what_a_question_leaves_out_by_null_is_left_out() -> None:
 
 
 @pytest.mark.django_db
+def test_a_version_as_it_was_answered_can_be_published_again() -> None:
+    api = system("surveys:write")
+    bare = {name: CONTENT[name] for name in ("title", "questions")} | {"name": "A"}
+    created = api.post("/api/v1/surveys", bare).json()
+    again = {name: created["version"][name] for name in ("title", "intro", "thanks", "questions", "dimensions")}
+    published = api.post(f"/api/v1/surveys/{created['id']}/versions", again)
+    assert (published.status_code, published.json()["number"], published.json()["intro"]) == (201, 2, {})
+
+
+@pytest.mark.django_db
 def test_a_wrong_survey_is_answered_with_the_field_at_fault() -> None:
     api = system("surveys:write")
     survey(name="Disputes")
