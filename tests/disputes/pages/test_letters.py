@@ -79,6 +79,12 @@ def page_of(dispute: Dispute, language: str) -> str:
     return re.sub(r"<style>.*?</style>", "", page, flags=re.DOTALL)
 
 
+def told_of_the_debt(dispute: Dispute, language: str) -> list[str]:
+    """What a letter says of it. The dispute's reference is left out: it is random, and may spell anything."""
+    page = page_of(dispute, language).replace(dispute.reference, "")
+    return [word for word in OF_THE_DEBT if word in page]
+
+
 @pytest.fixture
 def mainland(settings: Any) -> None:
     settings.POLICY_PACK = "cn"
@@ -168,8 +174,8 @@ def test_who_says_that_the_debt_is_not_theirs_reads_nothing_of_it(mainland: None
     dispute = opened(*in_arrears())
     for outcome in Outcome.values:
         for reason in DecisionReason.values if outcome in ("upheld", "partly_upheld", "rejected") else [""]:
-            page = page_of(closed(dispute, outcome=outcome, ground=ground, reason=reason), language)
-            assert [word for word in OF_THE_DEBT if word in page] == [], (outcome, reason)
+            one = closed(dispute, outcome=outcome, ground=ground, reason=reason)
+            assert told_of_the_debt(one, language) == [], (outcome, reason)
 
 
 def test_the_same_letter_on_another_ground_does_name_it() -> None:
@@ -188,8 +194,7 @@ def test_who_is_not_the_loans_customer_reads_nothing_of_it_on_any_ground(mainlan
             setattr(dispute, name, value)
         for ground in Ground.values:
             one = closed(dispute, outcome="rejected", reason="records_confirm_arrears", ground=ground)
-            page = page_of(one, "en") + page_of(one, "zh-hans")
-            assert [word for word in OF_THE_DEBT if word in page] == [], (changed, ground)
+            assert told_of_the_debt(one, "en") + told_of_the_debt(one, "zh-hans") == [], (changed, ground)
 
 
 def test_an_open_dispute_has_no_letter() -> None:
