@@ -137,11 +137,15 @@ def close(*, dispute: Dispute, outcome: str, actor: Actor, now: datetime, by_per
 def withdraw(*, dispute_id: uuid.UUID, actor: Actor, now: datetime) -> Dispute:
     """The customer takes the dispute back; its hold ends at once. Needs the outermost transaction.
 
-    1. lanes and release of its holds; 2. the dispute's row and status (WrongState rolls the release back); 3. the
-    feed's numbers, last.
+    1. lanes and release of its holds, but of a number that a person found to be wrong before this appeal; 2. the
+    dispute's row and status (WrongState rolls the release back); 3. the feed's numbers, last.
     """
+    wrong = is_wrong_number(Dispute.objects.get(pk=dispute_id), outcome=Outcome.WITHDRAWN)
     for hold in holds_of_dispute(dispute_id):
-        release_hold(hold=hold, actor=actor, reason="withdrawn", now=now)
+        if wrong:
+            change_reason(hold=hold, reason=Reason.WRONG_NUMBER, now=now, actor=actor)
+        else:
+            release_hold(hold=hold, actor=actor, reason="withdrawn", now=now)
     dispute = lock_dispute(dispute_id)
     close(dispute=dispute, outcome=Outcome.WITHDRAWN, actor=actor, now=now, by_person=False)
     number_changes()
@@ -162,9 +166,15 @@ def await_delivery(*, dispute_id: uuid.UUID, outcome: str, now: datetime) -> Non
 
 
 def is_wrong_number(dispute: Dispute, *, outcome: str | None) -> bool:
-    """Whether this outcome finds that the texted phone, where it is known, is not to be written to."""
+    """Whether this outcome finds that the texted phone, where it is known, is not to be written to. An appeal that is
+    withdrawn leaves standing what was found before it."""
     known = dispute.message_id is not None or dispute.phone_digest is not None
-    return known and outcome in FOUND_RIGHT and dispute.ground in RECIPIENT_GROUNDS
+    if not known or dispute.ground not in RECIPIENT_GROUNDS:
+        return False
+    if outcome == Outcome.WITHDRAWN:
+        final = Decision.objects.filter(dispute=dispute, state=DecisionState.FINAL).order_by("-id")
+        outcome = final.values_list("outcome", flat=True).first()
+    return outcome in FOUND_RIGHT
 
 
 def _hold_number(dispute: Dispute, *, now: datetime) -> None:

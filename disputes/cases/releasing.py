@@ -35,14 +35,14 @@ AT_ONCE = 500
 def waits_for(*, dispute: Dispute, now: datetime) -> str | None:
     """What the holds of a closed dispute answer; None where they end.
 
-    In this order: 1. a withdrawal or a merger ends them at once; 2. a phone that was found to be a wrong number is held
-    for good; 3. an outcome that has not been delivered; 4. upheld by a person, and the records do not show it yet;
+    In this order: 1. a phone that was found to be a wrong number is held for good; 2. a withdrawal or a merger ends
+    them at once; 3. an outcome that has not been delivered; 4. upheld by a person, and the records do not show it yet;
     5. after a rejection, until `resume_at`.
     """
-    if dispute.outcome in (Outcome.WITHDRAWN, Outcome.MERGED):
-        return None
     if lifecycle.is_wrong_number(dispute, outcome=dispute.outcome):
         return Reason.WRONG_NUMBER
+    if dispute.outcome in (Outcome.WITHDRAWN, Outcome.MERGED):
+        return None
     if dispute.outcome_delivered_at is None:
         return Reason.OUTCOME_NOT_DELIVERED
     if dispute.awaits_correction:

@@ -154,3 +154,15 @@ class TestAnAppeal:
         assert "dispute.appealed" in kinds
         rows = api.get(f"/api/v1/disputes/{rejected.pk}/comments").json()["results"]
         assert rows[-1]["text"] == "I have a receipt."
+
+    def test_that_is_withdrawn_leaves_a_wrong_number_held(self, ann):
+        send_records(*in_arrears())
+        case = in_review("not_my_debt")
+        decided(case, ann, "partly_upheld", reason="sent_wrongly")
+        work()
+        assert appeal(case).status_code == 200
+        answer = customer("C1").post(f"/api/v1/disputes/{case.pk}/withdraw")
+        assert (answer.status_code, answer.json()["outcome"]) == (200, "withdrawn")
+        work()
+        standing = Hold.objects.get(released_at__isnull=True)
+        assert standing.reason == "wrong_number"
