@@ -109,8 +109,8 @@ def test_an_agent_takes_the_next_case_asks_and_decides(lender: Stack) -> None:
 def takes(page: Any, reference: str, stack: Stack) -> bool:
     """Takes the next case and opens the one that is asked for: the worker may have given it already."""
     page.goto(f"{stack.base_url}/admin/")
-    page.click("button:has-text('Take next')")
-    page.wait_for_load_state()
+    with page.expect_navigation():  # a page that is asked for meanwhile would come between
+        page.click("button:has-text('Take next')")
     return opens(page, reference, stack)
 
 

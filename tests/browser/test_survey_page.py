@@ -64,9 +64,10 @@ def test_a_person_answers_without_script(browser: Any, link: str, size: Any, lan
     page.locator("#ease label.pick", has_text="6").click()
     page.locator("#ways label.line").first.click()
     page.locator("button").click()
-    assert page.locator("#why textarea").is_visible()
-    assert page.locator("[role=status]").is_visible()
+    page.locator("#why textarea").wait_for()
+    page.locator("[role=status]").wait_for()
     page.locator("button").click()
+    page.locator("fieldset.fault").wait_for()
     assert page.locator("fieldset.fault").count() == 1
     picture(page, f"{name}-2-lacking")
     page.locator("#why textarea").fill("It took a week.")
@@ -92,7 +93,7 @@ def test_nothing_is_wider_than_a_phone_and_every_target_is_large_enough(browser:
     assert min(size["width"] for size in sizes) >= 32
     assert [address for address in asked if address != link] == []
     page.locator("a.switch").click()
-    assert page.locator("html").get_attribute("lang") == "zh-Hans"
+    page.locator('html[lang="zh-Hans"]').wait_for(state="attached")
 
 
 def test_a_word_without_an_end_breaks_inside_the_page(browser: Any, live_server: Any) -> None:
