@@ -12,6 +12,7 @@ from django.db import transaction
 from disputes.cases import checking, lifecycle
 from disputes.cases.models import Check, Decision, DecisionReason, DecisionState, Dispute, Outcome, Status
 from disputes.cases.transactions import in_transaction
+from disputes.check.facts import ACCOUNT_GROUNDS
 from disputes.holds.placing import number_changes
 from disputes.journal.recording import Actor
 from disputes.outbox import queue
@@ -47,9 +48,6 @@ REASONS: Mapping[str, tuple[str, ...]] = {
     ),
 }
 """Outcome → the reasons that it may have."""
-
-ACCOUNT_GROUNDS = frozenset({"not_overdue", "already_paid", "wrong_amount", "no_longer_owed"})
-"""Grounds about the account: what is upheld of them, the records must come to show."""
 
 
 class StaleCheck(Exception):

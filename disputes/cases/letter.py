@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from django.conf import settings
 
 from disputes.cases.letter_texts import TEXTS, Texts, punctuated
-from disputes.cases.lifecycle import is_wrong_number
+from disputes.cases.lifecycle import FOUND_RIGHT, is_wrong_number
 from disputes.cases.models import Check, Decision, DecisionState, Dispute, Outcome, Status
 from disputes.cases.queries import SILENT_GROUNDS
 from disputes.check.facts import ACCOUNT_GROUNDS
@@ -21,7 +21,6 @@ from disputes.holds.policies import pack_in_force
 UNANSWERED = frozenset({"records_missing", "records_stale"})
 """Findings that say that a person will look: by the letter, one has."""
 
-FOUND_RIGHT = frozenset({Outcome.UPHELD, Outcome.PARTLY_UPHELD})
 DECIDED = FOUND_RIGHT | {Outcome.REJECTED}
 
 

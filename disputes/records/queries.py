@@ -22,7 +22,6 @@ from disputes.records.models import (
     Customer,
     CustomerPersonal,
     CustomerPhone,
-    CustomerPhoneVersion,
     Loan,
     Message,
     MessagePersonal,
@@ -221,21 +220,6 @@ def customers_messaged(*, start: datetime, end: datetime) -> QuerySet[Message, A
     return (
         sent.annotate(customer=owner, at=F("sent_at")).filter(customer__isnull=False).values("customer", "loan", "at")
     )
-
-
-def numbers_of_customers(*, customers: Iterable[str], at: datetime) -> dict[str, str]:
-    """The own number (E.164) under which each customer is reached on that day (the lender's), in a fixed number of
-    queries: the first that the records list. A customer without one is left out."""
-    rows = Customer.objects.filter(pk__in=list(customers), version_id__isnull=False)
-    versions = dict(rows.values_list("version_id", "external_id"))
-    day = local_day(at, settings.LENDER_TIME_ZONE)
-    own = CustomerPhoneVersion.objects.filter(theirs_on(day), version_id__in=list(versions), role="own")
-    places = own.order_by("version_id", "-place").values_list("version_id", "place")
-    first = dict(places)  # the last written wins: the lowest place
-    personal = personal_of(model=CustomerPersonal, versions=first)
-    return {
-        versions[version]: personal[version]["phones"][place] for version, place in first.items() if version in personal
-    }
 
 
 def theirs_on(day: date) -> Q:

@@ -21,7 +21,7 @@ from disputes.holds.walking import PASSES_WITH_TIME, GateItem
 from disputes.notices.hooks import WITHHELD
 from disputes.notices.models import Notice, NoticeState
 from disputes.notices.sending import queue_notice
-from disputes.records.queries import numbers_of_customers
+from disputes.records.reaching import reach_of_customers
 from feedback.waves.links import make_links
 from feedback.waves.models import Invitation, InvitationState, Wave, WaveState
 
@@ -96,7 +96,8 @@ def _claim(*, wave: Wave, now: datetime) -> list[Invitation]:
 
 def _send(*, wave: Wave, claimed: Sequence[Invitation], now: datetime, ask: AskGate) -> int:
     """1. the numbers; 2. the gate's answers, each in a transaction of its own; 3. what is allowed is sent."""
-    numbers = numbers_of_customers(customers=[one.customer for one in claimed], at=now)
+    reach = reach_of_customers(customers=[one.customer for one in claimed], at=now)
+    numbers = {customer: one.number for customer, one in reach.items() if one.number}
     reached = [one for one in claimed if one.customer in numbers]
     items = [
         GateItem(
