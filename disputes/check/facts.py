@@ -105,6 +105,80 @@ class SendingRuleVersion(Version):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class CustomerPhone:
+    """A phone of one version of a customer: its keyed digest in hex, whose it is (``own`` ``contact``), and its days
+    (`until` included; None: open)."""
+
+    digest: str
+    role: str
+    first: date | None = None
+    until: date | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CustomerVersion(Version):
+    """What of a customer bears on a message. `preferences`: the person's own windows as JSON text, empty: none."""
+
+    time_zones: tuple[str, ...] = ()
+    preferences: str = ""
+    phones: tuple[CustomerPhone, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SentMessage:
+    """Another message that reached the same phone, or was about a loan of the same customer.
+
+    `customer`: the loan's owner as known now. `phone`: keyed digest in hex. `text`: keyed digest in hex of the words
+    without the reference that they show (empty: not known).
+    """
+
+    external_id: str
+    sent_at: datetime
+    loan: str | None
+    customer: str | None
+    phone: str
+    channel: str
+    category: str
+    sending_rule: str | None = None
+    campaign: str = ""
+    text: str = ""
+    claimed_amount: Decimal | None = None
+    claimed_days_past_due: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PermitFact:
+    """The permit that a message names, as the gate granted it.
+
+    `used_by`: the external id of the message that brought it first; `reply_to`: the person's own message that it
+    answers.
+    """
+
+    id: str
+    granted_at: datetime
+    expires_at: datetime
+    phone: str
+    loan: str | None
+    channel: str
+    category: str
+    used_by: str | None = None
+    unused_at: datetime | None = None
+    reply_to: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StandingHold:
+    """A hold that covered a message and stood when it was sent, and that stops its category. `since`: from when on it
+    covered it."""
+
+    id: str
+    source: str
+    reason: str
+    since: datetime
+    released_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class VoidVersion(Version):
     """The target never was, as known from `posted_at` on."""
 
@@ -124,7 +198,14 @@ class Watermark:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class History:
-    """All that is known today of one loan, every version of every record that ever named it, in any order."""
+    """All that is known today of one loan, every version of every record that ever named it, in any order; and, where
+    a message is judged, what bears on its sending.
+
+    `customers`: every version of every customer whose loan it ever was; `sent`: other messages to the same phone or
+    about the same customer's loans, back to the instant that the policy's caps look to; `permits`: of the permit that
+    the message names; `holds`: those that stood over it when it was sent; `gate_required_from`: since when the lender
+    sends nothing without a permit (None: it may).
+    """
 
     loan: str
     lender_time_zone: str
@@ -135,6 +216,11 @@ class History:
     sending_rules: tuple[SendingRuleVersion, ...] = ()
     voids: tuple[VoidVersion, ...] = ()
     watermarks: tuple[Watermark, ...] = ()
+    customers: tuple[CustomerVersion, ...] = ()
+    sent: tuple[SentMessage, ...] = ()
+    permits: tuple[PermitFact, ...] = ()
+    holds: tuple[StandingHold, ...] = ()
+    gate_required_from: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -155,6 +241,10 @@ class CollectionMessage:
     claimed_amount: Decimal | None = None
     claimed_days_past_due: int | None = None
     permit: str | None = None
+    phone: str | None = None
+    """Keyed digest in hex; None: not known."""
+    text: str = ""
+    """As in `SentMessage`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -46,6 +46,7 @@ class Matter:
     speak against the customer; `payments`: every repayment known today, those made after the message too.
     """
 
+    history: History
     message: CollectionMessage
     claim: Claim
     pack: Pack
@@ -94,6 +95,7 @@ def matter_of(*, history: History, message: CollectionMessage, claim: Claim, pac
         category=message.category, aim=rule.aim if rule else None, min_dpd=rule.min_dpd if rule else None
     )
     return Matter(
+        history=history,
         message=message,
         claim=claim,
         pack=pack,

@@ -149,6 +149,30 @@ def check_hours(
     return _answer(hours.allowed, at.astimezone(UTC), names, wishes)
 
 
+def hours_breached(
+    *,
+    pack: Pack,
+    at: datetime,
+    zones: Iterable[str],
+    preferences: Mapping[str, Any] | Preferences | None,
+    category: str,
+    answers_own_message: bool = False,
+) -> bool:
+    """Whether a message sent at `at` broke the contact hours. Arguments and errors as in `check_hours`.
+
+    Never stricter than the words of the source: where they leave the last instant of an interval free, a message in it
+    is no breach, though a gate may refuse it.
+    """
+    return not check_hours(
+        pack=pack,
+        at=at,
+        zones=zones,
+        preferences=preferences,
+        category=category,
+        answers_own_message=answers_own_message,
+    ).allowed
+
+
 @lru_cache(maxsize=4096)
 def _answer(
     allowed: tuple[LocalInterval, ...] | None, at: datetime, zones: tuple[str, ...], wishes: Preferences

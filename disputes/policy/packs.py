@@ -138,6 +138,11 @@ class Pack:
     """Categories that reach a number that opted out."""
     always_pass: frozenset[str]
     """Categories that no hold of a dispute, no cap and no hour stops."""
+    contact_categories: frozenset[str]
+    """Categories that may be written to a number that the records name as a contact's, and not as the customer's
+    own."""
+    same_message_hours: int
+    """Within which a message that says the same again is the same message twice."""
     terms: Terms
     auto_close_customer_right: bool
     """Whether `customer_right` closes the dispute as upheld without an agent."""

@@ -242,6 +242,8 @@ KEYS: Mapping[str, Callable[[Any], Any]] = {
     "reply_free": _flag,
     "opt_out_passes": _names(CATEGORIES),
     "always_pass": _names(CATEGORIES),
+    "contact_categories": _names(CATEGORIES),
+    "same_message_hours": _whole(0, 24 * 31),
     "acknowledge_days": _whole(0, 366),
     "first_answer_days": _whole(0, 366),
     "first_answer_clock": _clock,
@@ -323,6 +325,8 @@ def _build(book: Book, version: str, day: date | None, values: Values) -> Pack:
         caps=caps,
         opt_out_passes=value["opt_out_passes"],
         always_pass=value["always_pass"],
+        contact_categories=value["contact_categories"],
+        same_message_hours=value["same_message_hours"],
         terms=terms,
         auto_close_customer_right=value["auto_close_customer_right"],
         records=RecordsPolicy(
