@@ -14,6 +14,7 @@ import secrets
 import zoneinfo
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -93,6 +94,16 @@ def _zone(raw: str) -> str:
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
         raise Unusable("must be a time zone of the IANA database, such as Asia/Shanghai") from None
     return raw.strip()
+
+
+def _instant(raw: str) -> datetime:
+    try:
+        at = datetime.fromisoformat(raw.strip())
+    except ValueError:
+        at = None
+    if at is None or at.tzinfo is None:
+        raise Unusable("must be a time with its offset, such as 2026-03-01T00:00:00+08:00")
+    return at
 
 
 def _region(raw: str) -> str:
@@ -393,6 +404,13 @@ SETTINGS: tuple[Setting, ...] = (
         name="POLICY_DIRECTORY",
         read=_text,
         meaning="A directory of the lender's own policy packs (`NAME.toml`).",
+        default="",
+    ),
+    Setting(
+        name="GATE_REQUIRED_FROM",
+        read=_instant,
+        meaning="Since when no message goes out without a permit of the gate, such as `2026-03-01T00:00:00+08:00`. "
+        "From then on the check calls one without a valid permit an unauthorised send.",
         default="",
     ),
     Setting(

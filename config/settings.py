@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import sys
+from datetime import datetime
 from typing import Any
 
 import structlog
@@ -44,6 +45,7 @@ PUBLIC_URL: str = _values["PUBLIC_URL"] or (f"http://127.0.0.1:{PORT}" if EMBEDD
 LENDER_TIME_ZONE: str = _values["LENDER_TIME_ZONE"]
 POLICY_PACK: str = _values["POLICY_PACK"]
 POLICY_DIRECTORY: str = _values["POLICY_DIRECTORY"] or ""
+GATE_REQUIRED_FROM: datetime | None = _values["GATE_REQUIRED_FROM"]
 REVIEW_SAMPLE: float = _values["REVIEW_SAMPLE"]
 BULK_CALLS: int = _values["BULK_CALLS"]
 EVIDENCE_DIRECTORY: str = _values["EVIDENCE_DIRECTORY"] or str(HOME.directory / "evidence")

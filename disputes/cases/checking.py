@@ -14,6 +14,7 @@ from django.db.models import Q
 
 from config.api.idempotency import BeginAgain
 from disputes.cases import lifecycle, releasing
+from disputes.cases.assembling import assemble
 from disputes.cases.joining import join_message
 from disputes.cases.models import Check, Dispute, Outcome, Status
 from disputes.cases.queries import needs_of
@@ -22,7 +23,6 @@ from disputes.cases.transactions import in_transaction
 from disputes.check import canonical
 from disputes.check.judging import ENGINE_VERSION, judge
 from disputes.holds.placing import number_changes
-from disputes.holds.policies import pack_in_force
 from disputes.journal.recording import SERVICE
 from disputes.outbox import queue
 from disputes.policy.packs import Pack
@@ -81,9 +81,8 @@ def judged(*, dispute: Dispute, message: Message, now: datetime) -> tuple[Check,
     """The check as it would be written now, unsaved; the loan that it rests on; whether it may close the dispute."""
     loan = message.loan or ""
     revision = records.revision_of_loan(loan=loan)
-    history = records.account_history(loan=loan, sending_rule=message.sending_rule, at=message.sent_at)
-    facts = records.collection_message(message)
-    pack = pack_in_force(at=facts.sent_at)
+    read = assemble(messages=[message])[message.pk]
+    history, facts, pack = read.history, read.message, read.pack
     claim = claim_of(dispute)
     judgement = judge(history=history, message=facts, claim=claim, pack=pack)
     text = canonical.dump_input(

@@ -100,11 +100,19 @@ def read_watermarks(*, at: datetime | None = None) -> tuple[facts.Watermark, ...
     With `at`: the one posted first that reached that instant, where one did. What was complete then stays so, and a
     check whose input names it does not change with each later watermark.
     """
+    return read_watermarks_at(instants=[at])[at]
+
+
+def read_watermarks_at(*, instants: Iterable[datetime | None]) -> dict[datetime | None, tuple[facts.Watermark, ...]]:
+    """`read_watermarks` for each instant, in one statement."""
+    wanted = list(dict.fromkeys(instants))
+    found: dict[datetime | None, list[facts.Watermark]] = {at: [] for at in wanted}
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            SELECT feed.name, mark.complete_until, mark.posted_at
-            FROM unnest(%(feeds)s::text[]) AS feed(name)
+            SELECT asked.place, feed.name, mark.complete_until, mark.posted_at
+            FROM unnest(%(ats)s::timestamptz[]) WITH ORDINALITY AS asked(at, place)
+            CROSS JOIN unnest(%(feeds)s::text[]) AS feed(name)
             CROSS JOIN LATERAL (
                 SELECT complete_until, posted_at FROM disputes_watermarkversion w
                 WHERE w.feed = feed.name
@@ -117,18 +125,17 @@ def read_watermarks(*, at: datetime | None = None) -> tuple[facts.Watermark, ...
                         AND (higher.version, higher.posted_at, higher.content) > (w.version, w.posted_at, w.content)
                         AND higher.complete_until < w.complete_until
                   )
-                ORDER BY coalesce(complete_until >= %(at)s, false) DESC,
-                         CASE WHEN complete_until >= %(at)s THEN posted_at END, complete_until DESC
+                ORDER BY coalesce(complete_until >= asked.at, false) DESC,
+                         CASE WHEN complete_until >= asked.at THEN posted_at END, complete_until DESC
                 LIMIT 1
             ) AS mark
-            ORDER BY feed.name
+            ORDER BY asked.place, feed.name
             """,
-            {"feeds": list(FEEDS), "at": at},
+            {"feeds": list(FEEDS), "ats": wanted},
         )
-        return tuple(
-            facts.Watermark(feed=feed, complete_until=until, posted_at=posted_at)
-            for feed, until, posted_at in cursor.fetchall()
-        )
+        for place, feed, until, posted_at in cursor.fetchall():
+            found[wanted[place - 1]].append(facts.Watermark(feed=feed, complete_until=until, posted_at=posted_at))
+    return {at: tuple(marks) for at, marks in found.items()}
 
 
 def _zones(loan_versions: Iterable[Row]) -> dict[str, str]:

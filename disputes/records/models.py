@@ -395,6 +395,7 @@ class Message(MessageFields):
             models.Index(fields=["phone_digest", "-sent_at"], name="message_by_phone"),
             models.Index(fields=["short_ref"], name="message_by_short_ref", condition=~Q(short_ref="")),
             models.Index(fields=["sending_rule"], name="message_by_sending_rule"),
+            models.Index(fields=["permit"], name="message_by_permit", condition=Q(permit__isnull=False)),
         ]
 
 

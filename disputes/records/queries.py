@@ -185,6 +185,7 @@ def collection_message(message: Message) -> facts.CollectionMessage:
         claimed_amount=message.claimed_amount,
         claimed_days_past_due=message.claimed_days_past_due,
         permit=message.permit,
+        phone=None if message.phone_digest is None else bytes(message.phone_digest).hex(),
     )
 
 

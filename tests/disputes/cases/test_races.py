@@ -117,7 +117,7 @@ class TestACheckAgainstAWithdrawal:
 @contextmanager
 def importing_after_the_history_was_read(monkeypatch):
     """An import commits between the check's reading and its writing, once."""
-    real = records.account_history
+    real = records.histories
     done = []
 
     def reading(**asked):
@@ -134,7 +134,7 @@ def importing_after_the_history_was_read(monkeypatch):
         return history
 
     with monkeypatch.context() as patched:
-        patched.setattr(records, "account_history", reading)
+        patched.setattr(records, "histories", reading)
         yield
 
 
