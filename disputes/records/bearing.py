@@ -1,5 +1,5 @@
-"""Which loans of open disputes a change bears on, though it is no change of their account: their customer's record, and
-other messages that the same person was sent before."""
+"""Which loans of open disputes a change bears on, though it is none of their account: the sending rule, the customer's
+record, and other messages that the same person was sent before."""
 
 from __future__ import annotations
 
@@ -25,6 +25,20 @@ def anybody_watches() -> bool:
     with connection.cursor() as cursor:
         cursor.execute("SELECT EXISTS (SELECT FROM disputes_watch)")
         return bool(cursor.fetchone()[0])
+
+
+def watched_loans_of_rules(rules: Iterable[str]) -> set[str]:
+    """Watched loans that were messaged by one of these sending rules."""
+    wanted = sorted(set(rules))
+    if not wanted:
+        return set()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT DISTINCT m.loan FROM disputes_watch w JOIN disputes_message m ON m.loan = substr(w.key, 6) "
+            "WHERE w.key >= 'loan:' AND w.key < 'loan;' AND m.sending_rule = ANY(%s)",
+            [wanted],
+        )
+        return {loan for (loan,) in cursor.fetchall()}
 
 
 def watched_loans_of_customers(customers: Iterable[str]) -> set[str]:

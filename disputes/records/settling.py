@@ -11,7 +11,7 @@ from django.db import connection
 
 from disputes.lanes.locking import lane_of_customer, lane_of_loan, lane_of_phone, take_lanes
 from disputes.outbox import queue
-from disputes.records import hooks
+from disputes.records import bearing, hooks
 from disputes.records.models import Customer, Loan, Message, Moved, SendingRule
 from disputes.records.positions import loans_of, owners_to_change, refresh_loans
 from disputes.records.refreshing import (
@@ -122,8 +122,8 @@ def _touched(added: Added) -> Touched:
     if reversals or instalments or repayments:
         touched.loans |= loans_of(instalments=instalments, repayments=repayments, reversals=reversals)
     touched.loans |= _loans_of_messages(added, voided=of.get("message", set()))
-    if touched.rules:
-        touched.loans |= _watched_loans_of_rules(touched.rules)
+    if touched.rules or touched.customers or touched.messages:
+        touched.loans |= _borne_on(touched, added)
     return touched
 
 
@@ -138,15 +138,29 @@ def _loans_of_messages(added: Added, *, voided: set[str]) -> set[str]:
     return said.union(loan for loan in stored if loan is not None)
 
 
-def _watched_loans_of_rules(rules: Iterable[str]) -> set[str]:
-    """Loans in an open dispute that were messaged by one of these rules."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT DISTINCT m.loan FROM disputes_watch w JOIN disputes_message m ON m.loan = substr(w.key, 6) "
-            "WHERE w.key >= 'loan:' AND w.key < 'loan;' AND m.sending_rule = ANY(%s)",
-            [sorted(rules)],
+def _borne_on(touched: Touched, added: Added) -> set[str]:
+    """Watched loans on whose messages a change bears, though it is none of their account."""
+    if not bearing.anybody_watches():
+        return set()
+    sent = [
+        bearing.Sent(
+            phone=fields["phone_digest"], loan=fields["loan"], sent_at=fields["sent_at"], permit=fields["permit"]
         )
-        return {loan for (loan,) in cursor.fetchall()}
+        for outcome, _ in added.get("message", ())
+        if (fields := outcome.line.fields)
+    ]
+    # What a message said before counts too: it may have been sent earlier, or never, or to somebody else.
+    stored = Message.objects.filter(external_id__in=touched.messages, sent_at__isnull=False)
+    sent += [
+        bearing.Sent(phone=bytes(one.phone_digest or b""), loan=one.loan, sent_at=one.sent_at, permit=one.permit)
+        for one in stored
+        if one.sent_at is not None
+    ]
+    return (
+        bearing.watched_loans_of_rules(touched.rules)
+        | bearing.watched_loans_of_customers(touched.customers)
+        | bearing.watched_loans_of_messages(sent)
+    )
 
 
 def _tell_of_loans(loans: set[str], *, everywhere: bool) -> None:
