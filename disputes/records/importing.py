@@ -7,17 +7,17 @@ arrival.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import chain
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 from django.db import DataError, IntegrityError, OperationalError, connection, transaction
 
 from config.api import locks
-from disputes.records.reading import Errors, Line, Refused, read_line
+from disputes.records.reading import Errors, Line, Refused, length_of, read_line
 from disputes.records.rehearsing import Rehearsal
 from disputes.records.settling import Added, settle
 from disputes.records.walking import Outcome, read_records, walk
@@ -36,13 +36,17 @@ _WORTH_ANOTHER_TRY = {"40P01", "40001"}
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Result:
-    """What became of one line: ``created``, ``updated``, ``unchanged``, ``stale`` (kept as history) or ``error``."""
+    """What became of one line: ``created``, ``updated``, ``unchanged``, ``stale`` (kept as history) or ``error``.
+
+    `end`: how many bytes of the file this line and all before it take, each with one line end: where the next begins.
+    """
 
     line: int
     type: str | None
     external_id: str | None
     result: str
     errors: Errors = field(default_factory=list)
+    end: int = 0
 
     def render(self) -> dict[str, Any]:
         """JSON-ready, as the answer shows it."""
@@ -55,68 +59,93 @@ class Result:
         }
 
 
-def import_lines(*, lines: Iterable[bytes], dry_run: bool = False, now: datetime) -> Iterator[Result]:
+class BatchWatch(Protocol):
+    """Somebody who may stop an import before a batch of it is written."""
+
+    def before_commit(self, outcomes: Sequence[Outcome]) -> None:
+        """Called once a batch's lines are decided and before any is written, in its transaction and under the import's
+        lock. May raise: nothing of the batch is written then, and the import ends; what was yielded before stays.
+
+        A batch that is tried again (a deadlock), or in halves (a value that the database refuses), calls again for the
+        same lines. A dry run calls too, outside any transaction.
+        """
+
+
+def import_lines(
+    *, lines: Iterable[bytes], dry_run: bool = False, now: datetime, watch: BatchWatch | None = None
+) -> Iterator[Result]:
     """Imports NDJSON lines (bytes, with or without their line ends), in order; yields one result a line, in order.
 
     Opens a transaction of its own a batch; a bad line never spoils the good ones, and what was yielded is committed.
     Lines are never waited for inside a transaction. Memory does not grow with the number of lines. `now` (aware) stands
-    for the import's whole length. A dry run writes nothing and says what an import would.
+    for the import's whole length. A dry run writes nothing and says what an import would. `watch` may stop the import:
+    what it raises comes out of here.
     """
     rehearsal = Rehearsal() if dry_run else None
     bulk = False
     try:
-        for batch in _batches(lines, now=now):
+        for batch, ends in _batches(lines, now=now):
             bulk = bulk or len(batch) > FEW
             good = [entry for entry in batch if isinstance(entry, Line)]
             if rehearsal is not None:
-                outcomes: list[str | Refused] = _rehearse(good, rehearsal=rehearsal, now=now)
+                outcomes: list[str | Refused] = _rehearse(good, rehearsal=rehearsal, watch=watch, now=now)
             else:
-                outcomes = _import_batch(good, bulk=bulk, now=now)
+                outcomes = _import_batch(good, bulk=bulk, watch=watch, now=now)
             told = iter(outcomes)
-            for entry in batch:
-                yield _refusal(entry) if isinstance(entry, Refused) else _result(entry, next(told))
+            for entry, end in zip(batch, ends, strict=True):
+                outcome = entry if isinstance(entry, Refused) else next(told)
+                yield _result(entry, outcome, end=end)
             bulk = True
     finally:
         if rehearsal is not None:
             rehearsal.close()
 
 
-def _batches(lines: Iterable[bytes], *, now: datetime) -> Iterator[list[Line | Refused]]:
+def _batches(lines: Iterable[bytes], *, now: datetime) -> Iterator[tuple[list[Line | Refused], list[int]]]:
+    """The lines that are not blank, read, and where each ends."""
     batch: list[Line | Refused] = []
-    size = 0
+    ends: list[int] = []
+    size = end = 0
     for number, raw in enumerate(lines, start=1):
+        end += length_of(raw) + 1
         entry = read_line(raw, number=number, now=now)
         if entry is None:
             continue
         batch.append(entry)
+        ends.append(end)
         size += len(raw)
         if len(batch) >= BATCH_LINES or size >= BATCH_BYTES:
-            yield batch
-            batch, size = [], 0
+            yield batch, ends
+            batch, ends, size = [], [], 0
     if batch:
-        yield batch
+        yield batch, ends
 
 
-def _refusal(entry: Refused) -> Result:
-    return Result(
-        line=entry.number, type=entry.type, external_id=entry.external_id, result="error", errors=entry.errors
-    )
-
-
-def _result(line: Line, outcome: str | Refused) -> Result:
+def _result(entry: Line | Refused, outcome: str | Refused, *, end: int) -> Result:
     if isinstance(outcome, Refused):
-        return _refusal(outcome)
-    return Result(line=line.number, type=line.type, external_id=line.external_id, result=outcome)
+        return Result(
+            line=outcome.number,
+            type=outcome.type,
+            external_id=outcome.external_id,
+            result="error",
+            errors=outcome.errors,
+            end=end,
+        )
+    return Result(line=entry.number, type=entry.type, external_id=entry.external_id, result=outcome, end=end)
 
 
-def _rehearse(lines: list[Line], *, rehearsal: Rehearsal, now: datetime) -> list[str | Refused]:
+def _rehearse(
+    lines: list[Line], *, rehearsal: Rehearsal, watch: BatchWatch | None, now: datetime
+) -> list[str | Refused]:
     records = rehearsal.add_seen(read_records(lines), lines, now=now)
     outcomes = walk(lines, records=records, now=now)
+    if watch is not None:
+        watch.before_commit(outcomes)
     rehearsal.remember(outcomes)
     return [outcome.result for outcome in outcomes]
 
 
-def _import_batch(lines: list[Line], *, bulk: bool, now: datetime) -> list[str | Refused]:
+def _import_batch(lines: list[Line], *, bulk: bool, watch: BatchWatch | None, now: datetime) -> list[str | Refused]:
     """Writes one batch, in a transaction that it opens; again after a deadlock.
 
     Should the database refuse a value that reading let through, the batch is halved until the line is found: that line
@@ -125,14 +154,14 @@ def _import_batch(lines: list[Line], *, bulk: bool, now: datetime) -> list[str |
     if not lines:
         return []
     sealed = [seal_personal(line) for line in lines]
-    return _write_or_halve(lines, sealed, bulk=bulk, now=now)
+    return _write_or_halve(lines, sealed, bulk=bulk, watch=watch, now=now)
 
 
 def _write_or_halve(
-    lines: list[Line], sealed: list[Sealed | None], *, bulk: bool, now: datetime
+    lines: list[Line], sealed: list[Sealed | None], *, bulk: bool, watch: BatchWatch | None, now: datetime
 ) -> list[str | Refused]:
     try:
-        return [outcome.result for outcome in _write(lines, sealed, bulk=bulk, now=now)]
+        return [outcome.result for outcome in _write(lines, sealed, bulk=bulk, watch=watch, now=now)]
     except (DataError, IntegrityError) as error:
         if len(lines) == 1:
             line = lines[0]
@@ -142,16 +171,18 @@ def _write_or_halve(
     half = len(lines) // 2
     return list(
         chain(
-            _write_or_halve(lines[:half], sealed[:half], bulk=bulk, now=now),
-            _write_or_halve(lines[half:], sealed[half:], bulk=bulk, now=now),
+            _write_or_halve(lines[:half], sealed[:half], bulk=bulk, watch=watch, now=now),
+            _write_or_halve(lines[half:], sealed[half:], bulk=bulk, watch=watch, now=now),
         )
     )
 
 
-def _write(lines: list[Line], sealed: list[Sealed | None], *, bulk: bool, now: datetime) -> list[Outcome]:
+def _write(
+    lines: list[Line], sealed: list[Sealed | None], *, bulk: bool, watch: BatchWatch | None, now: datetime
+) -> list[Outcome]:
     for attempt in range(1, TRIES + 1):
         try:
-            return write_batch(lines, sealed, bulk=bulk, now=now)
+            return write_batch(lines, sealed, bulk=bulk, watch=watch, now=now)
         except OperationalError as error:
             if attempt == TRIES or getattr(error.__cause__, "sqlstate", None) not in _WORTH_ANOTHER_TRY:
                 raise
@@ -159,18 +190,27 @@ def _write(lines: list[Line], sealed: list[Sealed | None], *, bulk: bool, now: d
     raise AssertionError("unreachable")
 
 
-def write_batch(lines: list[Line], sealed: list[Sealed | None], *, bulk: bool, now: datetime) -> list[Outcome]:
+def write_batch(
+    lines: list[Line],
+    sealed: list[Sealed | None],
+    *,
+    bulk: bool,
+    watch: BatchWatch | None = None,
+    now: datetime,
+) -> list[Outcome]:
     """The database part of one batch, in a transaction that it opens (durable: the outermost).
 
     1. the bulk lock, where this is one of many batches, so that a single line waits for one batch at most; 2. the
     import's lock: a reversal and its repayment may come in two imports at once, and neither would see the other's loan;
-    3. what is stored of these records; 4. the walk; 5. the new versions; 6. all that follows from them (`settle`), with
-    the lanes.
+    3. what is stored of these records; 4. the walk; 5. who watches, and may stop it here; 6. the new versions; 7. all
+    that follows from them (`settle`), with the lanes.
     """
     with transaction.atomic(durable=True):
         take_import_locks(bulk=bulk)
         # The next statement has a snapshot newer than the lock (read committed), so it sees all earlier batches.
         outcomes = walk(lines, records=read_records(lines), now=now)
+        if watch is not None:
+            watch.before_commit(outcomes)
         added: Added = {}
         for outcome, one in zip(outcomes, sealed, strict=True):
             if outcome.posted_at is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -28,6 +28,8 @@ from disputes.records.models import (
     RepaymentVersion,
     Watch,
 )
+from disputes.records.reading import MAX_LINE, lines_of
+from disputes.records.walking import Outcome
 from tests.disputes.records import importer
 from tests.disputes.records.importer import NOW, load
 
@@ -67,6 +69,44 @@ def test_a_bad_line_never_spoils_the_good_ones() -> None:
     ]
     assert (results[2].type, results[2].external_id) == ("instalment", "I1")
     assert Loan.objects.get(pk="L1").amount == [100]
+
+
+def test_a_result_says_where_the_next_line_begins() -> None:
+    raw = [*importer.encoded(importer.loan(name="x" * 2 * MAX_LINE)), b"", *importer.encoded(importer.loan(), {}) * 2]
+    body = b"\n".join(raw)
+    chunks = [body[at : at + 7_000] for at in range(0, len(body), 7_000)]
+    results = list(import_lines(lines=lines_of(chunks), now=NOW))
+    assert results[0].errors[0]["code"] == "line_too_long"
+    for result in results:
+        rest = list(lines_of([body[result.end :]]))
+        assert rest == raw[result.line :]
+
+
+class Stops:
+    """Lets so many lines be written, and stops the import before the next batch."""
+
+    def __init__(self, after: int) -> None:
+        self.left = after
+
+    def before_commit(self, outcomes: Sequence[Outcome]) -> None:
+        assert RepaymentVersion.objects.filter(external_id__in=[one.line.external_id for one in outcomes]).count() == 0
+        self.left -= len(outcomes)
+        if self.left < 0:
+            raise InterruptedError
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_who_watches_may_stop_an_import_before_a_batch_of_it_is_written(
+    monkeypatch: pytest.MonkeyPatch, *, dry_run: bool
+) -> None:
+    monkeypatch.setattr(importing, "BATCH_LINES", 3)
+    lines = importer.encoded(*(importer.repayment(f"P{n}") for n in range(9)))
+    seen: list[int] = []
+    results = (one.line for one in import_lines(lines=lines, now=NOW, dry_run=dry_run, watch=Stops(after=6)))
+    with pytest.raises(InterruptedError):
+        seen.extend(results)
+    assert seen == [1, 2, 3, 4, 5, 6]
+    assert RepaymentVersion.objects.count() == (0 if dry_run else 6)
 
 
 def test_what_the_database_refuses_is_one_line_and_not_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -232,7 +272,8 @@ def test_memory_does_not_grow_with_the_file(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_an_open_dispute_hears_of_its_loan_and_of_the_message_that_it_waits_for() -> None:
-    load(importer.loan("L1"), importer.loan("L2"), importer.message(sending_rule="S1", short_ref="R7"))
+    load(importer.loan("L1"), importer.loan("L2", customer="C2"))
+    load(importer.message(sending_rule="S1", short_ref="R7"))
     with transaction.atomic():
         watching.watch(keys=["loan:L1", "short_ref:R9"])
         watching.watch(keys=["loan:L1"])
@@ -250,8 +291,9 @@ def test_an_open_dispute_hears_of_its_loan_and_of_the_message_that_it_waits_for(
     assert heard(importer.void("repayment", "P1")) == of_loan
     assert heard(importer.message(sending_rule="S1", short_ref="R7", claimed_amount="5.00")) == of_loan
     assert heard(importer.repayment("P1")) == []
-    assert heard(importer.message("M2", short_ref="R8", loan="L2")) == []
-    arrived = heard(importer.message("M3", short_ref="R9", loan="L2"))
+    other = "+8613812340002"
+    assert heard(importer.message("M2", short_ref="R8", loan="L2", phone=other)) == []
+    arrived = heard(importer.message("M3", short_ref="R9", loan="L2", phone=other))
     assert arrived == [("message.arrived", str(Message.objects.get(external_id="M3").pk))]
     with transaction.atomic():
         watching.unwatch(keys=["loan:L1"])
