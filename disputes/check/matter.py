@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 
+from disputes.check.clocks import Clock, Clocks, clocks_of
 from disputes.check.facts import (
-    ALWAYS,
     Claim,
     CollectionMessage,
     History,
@@ -15,8 +15,8 @@ from disputes.check.facts import (
     Position,
     SendingRuleVersion,
 )
-from disputes.check.standing import ZERO, Standing, position_of_view, standing
-from disputes.check.versions import StandingRepayment, View, known, sending_rule_of, view_of, voided
+from disputes.check.standing import ZERO
+from disputes.check.versions import StandingRepayment, known, sending_rule_of, view_of, voided
 from disputes.policy.freshness import feeds_behind
 from disputes.policy.packs import Pack
 
@@ -26,48 +26,76 @@ PRESUPPOSING = frozenset({"urge", "warning"})
 END_OF_TIME = datetime(9000, 1, 1, tzinfo=UTC)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Clock:
-    """The account at the instant sent, with what was known at one other instant."""
-
-    view: View
-    position: Position
-    standing: Standing
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Matter:
-    """`was`: with all that is known today; `sent`: as known at the instant sent; `listed`: as known at the sender's
+    """One message and all that the criteria need, worked out once, and only what they ask for.
+
+    `was`: with all that is known today; `sent`: as known at the instant sent; `listed`: as known at the sender's
     list.
 
     `rule`: the sending rule as known at the list (else as it was); `needs`: the days past due that the message
     presupposes (0: none); `reminded`: the instalment (external id) that a reminder is about, as known at the list;
     `tells`: whether the records hold this account at all; `behind`: the feeds that are too far behind the message to
-    speak against the customer; `payments`: every repayment known today, those made after the message too.
+    speak against the customer.
     """
 
-    history: History
-    message: CollectionMessage
-    claim: Claim
-    pack: Pack
-    rule: SendingRuleVersion | None
-    needs: int
-    was: Clock
-    sent: Clock
-    listed: Clock
-    reminded: str | None
-    tells: bool
-    behind: tuple[str, ...]
-    payments: tuple[StandingRepayment, ...]
+    __slots__ = (
+        "_changes",
+        "_clocks",
+        "_faults",
+        "_payments",
+        "aim",
+        "behind",
+        "claim",
+        "currency",
+        "history",
+        "listed",
+        "message",
+        "needs",
+        "pack",
+        "reminded",
+        "rule",
+        "tells",
+        "was",
+    )
+
+    def __init__(
+        self, *, history: History, message: CollectionMessage, claim: Claim, pack: Pack, clocks: Clocks
+    ) -> None:
+        at = message.sent_at
+        self.history = history
+        self.message = message
+        self.claim = claim
+        self.pack = pack
+        self.was = was = clocks.was
+        self.listed = listed = clocks.listed
+        self._clocks = clocks
+        self._faults: dict[Clock, tuple[str, ...]] = {}
+        self._changes: dict[Clock, Change] = {}
+        self._payments: tuple[StandingRepayment, ...] | None = None
+        self.currency: str = was.currency or listed.currency
+        self.rule: SendingRuleVersion | None = (
+            _rule(history, message) if message.sending_rule is not None and history.sending_rules else None
+        )
+        self.aim: str | None = self.rule.aim if self.rule is not None else None
+        self.needs: int = days_needed(
+            category=message.category, aim=self.aim, min_dpd=self.rule.min_dpd if self.rule is not None else None
+        )
+        self.reminded: str | None = (
+            _reminded(listed, self.rule) if self.needs == 0 and message.category == "reminder" else None
+        )
+        self.tells: bool = _tells(history, message)
+        self.behind: tuple[str, ...] = feeds_behind(pack=pack, reached=_reached(history), at=at)
 
     @property
-    def currency(self) -> str:
-        return self.was.position.currency or self.listed.position.currency
+    def sent(self) -> Clock:
+        return self._clocks.sent
 
     @property
-    def aim(self) -> str | None:
-        """The aim of the sending rule, where it has one."""
-        return self.rule.aim if self.rule else None
+    def payments(self) -> tuple[StandingRepayment, ...]:
+        """Every repayment known today, those made after the message too."""
+        if self._payments is None:
+            self._payments = _all_payments(self.history, self.message.sent_at, self.was)
+        return self._payments
 
 
 def days_needed(*, category: str, aim: str | None, min_dpd: int | None) -> int:
@@ -83,45 +111,22 @@ def days_needed(*, category: str, aim: str | None, min_dpd: int | None) -> int:
 
 
 def matter_of(*, history: History, message: CollectionMessage, claim: Claim, pack: Pack) -> Matter:
-    """Everything that the criteria need, worked out once."""
-    at = message.sent_at
-    listed_at = min(message.list_built_at or at, at)
-    latest = _latest_posting(history)
-    was = _clock(history, at, None)
-    sent = was if latest <= at else _clock(history, at, at)
-    listed = was if latest <= listed_at else sent if listed_at == at else _clock(history, at, listed_at)
-    rule = _rule(history, message, listed_at)
-    needs = days_needed(
-        category=message.category, aim=rule.aim if rule else None, min_dpd=rule.min_dpd if rule else None
-    )
-    return Matter(
-        history=history,
-        message=message,
-        claim=claim,
-        pack=pack,
-        rule=rule,
-        needs=needs,
-        was=was,
-        sent=sent,
-        listed=listed,
-        reminded=_reminded(listed, rule) if message.category == "reminder" and needs == 0 else None,
-        tells=_tells(history, message),
-        behind=feeds_behind(pack=pack, reached=_reached(history), at=at),
-        payments=_all_payments(history, at, was) if claim.claimed_payments else (),
-    )
+    """Everything that the criteria need."""
+    clocks = clocks_of(history=history, at=message.sent_at, listed_at=list_of(message))
+    return Matter(history=history, message=message, claim=claim, pack=pack, clocks=clocks)
 
 
-def _rule(history: History, message: CollectionMessage, listed_at: datetime) -> SendingRuleVersion | None:
+def list_of(message: CollectionMessage) -> datetime:
+    """When the sender's list was made; never after the message."""
+    listed_at, at = message.list_built_at, message.sent_at
+    return at if listed_at is None or listed_at > at else listed_at
+
+
+def _rule(history: History, message: CollectionMessage) -> SendingRuleVersion | None:
     """The sending rule as known at the list; else, where they heard of it only later, as it was."""
     name, at = message.sending_rule, message.sent_at
-    known_then = sending_rule_of(history=history, sending_rule=name, at=at, known_at=listed_at)
+    known_then = sending_rule_of(history=history, sending_rule=name, at=at, known_at=list_of(message))
     return known_then or sending_rule_of(history=history, sending_rule=name, at=at, known_at=None)
-
-
-def _clock(history: History, at: datetime, known_at: datetime | None) -> Clock:
-    view = view_of(history=history, at=at, known_at=known_at)
-    position = position_of_view(view)
-    return Clock(view=view, position=position, standing=standing(position=position, at=at))
 
 
 def _all_payments(history: History, at: datetime, was: Clock) -> tuple[StandingRepayment, ...]:
@@ -129,19 +134,6 @@ def _all_payments(history: History, at: datetime, was: Clock) -> tuple[StandingR
     by_then = {row.version.external_id for row in was.view.repayments}
     ever = view_of(history=history, at=END_OF_TIME).repayments
     return (*was.view.repayments, *(row for row in ever if row.version.external_id not in by_then))
-
-
-def _latest_posting(history: History) -> datetime:
-    """When the records last showed anything new: after that, every clock of knowledge reads the same."""
-    kinds = (
-        history.loans,
-        history.instalments,
-        history.repayments,
-        history.reversals,
-        history.sending_rules,
-        history.voids,
-    )
-    return max((version.posted_at for kind in kinds for version in kind), default=ALWAYS)
 
 
 def _tells(history: History, message: CollectionMessage) -> bool:
@@ -152,11 +144,9 @@ def _tells(history: History, message: CollectionMessage) -> bool:
     """
     if message.loan is None or not history.loans:
         return False
-    if ("loan", history.loan) in voided(history.voids, None):
+    if history.instalments or ("loan", history.loan) in voided(history.voids, None):
         return True
-    if history.instalments:
-        return True
-    newest = known(list(history.loans), None)
+    newest = known(history.loans, None)
     return newest is not None and (newest.settled_on is not None or newest.written_off_on is not None)
 
 
@@ -202,12 +192,19 @@ def faults(*, matter: Matter, clock: Clock) -> tuple[str, ...]:
 
     ``no_arrears`` ``not_enough`` ``grace`` ``arrangement`` ``pause``; for a reminder ``nothing_left``.
     """
+    found = matter._faults.get(clock)
+    if found is None:
+        found = matter._faults[clock] = _faults(matter, clock)
+    return found
+
+
+def _faults(matter: Matter, clock: Clock) -> tuple[str, ...]:
     stands = clock.standing
     if matter.needs == 0:
         if matter.reminded is None:
             return ()
         left = ZERO if stands.settled else left_of(clock.view.instalments, clock.position, matter.reminded)
-        return () if left > clock.position.tolerance else ("nothing_left",)
+        return () if left > clock.tolerance else ("nothing_left",)
     found = []
     if stands.days_past_due == 0:
         found.append("no_arrears")
@@ -244,6 +241,13 @@ def change_since_list(*, matter: Matter, clock: Clock) -> Change:
     """
     if clock is matter.listed:
         return NO_CHANGE
+    found = matter._changes.get(clock)
+    if found is None:
+        found = matter._changes[clock] = _change(matter, clock)
+    return found
+
+
+def _change(matter: Matter, clock: Clock) -> Change:
     listed = {row.version.external_id: row for row in matter.listed.view.repayments}
     stand = {row.version.external_id for row in matter.was.view.repayments if row.reversed_at is None}
     posted, revived = [], []
@@ -266,5 +270,4 @@ def change_since_list(*, matter: Matter, clock: Clock) -> Change:
 
 def with_more_paid(*, clock: Clock, more: Decimal, at: datetime) -> Clock:
     """The same records, with so much more paid."""
-    position = replace(clock.position, paid=clock.position.paid + more)
-    return Clock(view=clock.view, position=position, standing=standing(position=position, at=at))
+    return clock.with_more_paid(more)

@@ -5,21 +5,22 @@ The one place where a schedule and a sum become days past due: the dispute's che
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from functools import lru_cache
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from disputes.check.facts import Arrangement, History, Period, Position
+from disputes.check.facts import Arrangement, History, LoanVersion, Period, Position
 from disputes.check.versions import View, view_of
 
 ZERO = Decimal(0)
+Line = tuple[date, Decimal]
+"""An instalment as the figures need it: due on, amount."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Standing:
+class Standing(NamedTuple):
     """An account on one local day.
 
     `day`: the local date in the loan's zone. `days_past_due`: from the due date of the oldest instalment with something
@@ -61,56 +62,80 @@ def local_day(at: datetime, time_zone: str) -> date:
 
 def standing(*, position: Position, at: datetime) -> Standing:
     """How the account of `position` stands at `at` (aware). Lines may come in any order."""
-    day = local_day(at, position.time_zone)
-    settled = is_settled(settled_on=position.settled_on, written_off_on=position.written_off_on, day=day)
-    left, owed = position.paid, ZERO
-    overdue = due_today = next_due_amount = outstanding = ZERO
+    return stands(
+        day=local_day(at, position.time_zone),
+        lines=sorted(position.lines, key=_by_due_date),
+        paid=position.paid,
+        terms=position,
+        dated=position,
+    )
+
+
+def stands(
+    *,
+    day: date,
+    lines: Sequence[Line],
+    paid: Decimal,
+    terms: Position | LoanVersion | None,
+    dated: Position | LoanVersion | None,
+) -> Standing:
+    """How an account stands on the local `day`, with `paid` paid of `lines` (oldest first).
+
+    `terms` hold grace and tolerance, `dated` what counts by its own dates; None: the loan itself is not known.
+    """
+    tolerance, grace_days = (terms.tolerance, terms.grace_days) if terms is not None else (ZERO, 0)
+    owed = overdue = due_today = next_due_amount = outstanding = ZERO
     oldest: date | None = None
     next_due: date | None = None
-    for due_on, amount in sorted(position.lines, key=_by_due_date):
+    opened = False
+    for due_on, amount in lines:
         owed += amount
-        if left >= amount:
-            left -= amount
+        if owed <= paid:
             continue
-        unpaid = amount - left
-        left = ZERO
+        unpaid, opened = amount if opened else owed - paid, True
         outstanding += unpaid
         if due_on < day:
             overdue += unpaid
             # The tolerance is for the arrears as a whole: many small rests add up.
-            if oldest is None and overdue > position.tolerance:
+            if oldest is None and overdue > tolerance:
                 oldest = due_on
-            continue
-        if due_on == day:
-            due_today += unpaid
-        if next_due is None or due_on == next_due:
-            next_due, next_due_amount = due_on, next_due_amount + unpaid
+        elif unpaid:
+            if due_on == day:
+                due_today += unpaid
+            if next_due is None or due_on == next_due:
+                next_due, next_due_amount = due_on, next_due_amount + unpaid
+    settled = dated is not None and is_settled(
+        settled_on=dated.settled_on, written_off_on=dated.written_off_on, day=day
+    )
     if settled:
         oldest = next_due = None
         due_today = next_due_amount = outstanding = ZERO
+    days = delinquent = 0
     if oldest is None:
         overdue = ZERO
-    days = (day - oldest).days if oldest is not None else 0
-    paused = paused_days(pauses=position.pauses, due_on=oldest, day=day) if oldest is not None else 0
+    else:
+        days = (day - oldest).days
+        paused = paused_days(pauses=dated.pauses, due_on=oldest, day=day) if dated is not None and dated.pauses else 0
+        delinquent = max(0, days - grace_days - paused)
     return Standing(
-        day=day,
-        days_past_due=days,
-        delinquent_days=max(0, days - position.grace_days - paused),
-        overdue_amount=overdue,
-        oldest_unpaid_due_on=oldest,
-        next_due_on=next_due,
-        next_due_amount=next_due_amount,
-        due_today=due_today,
-        outstanding=outstanding,
-        overpaid=max(ZERO, position.paid - owed),
-        settled=settled,
-        within_grace=0 < days <= position.grace_days,
-        arrangement_kept=any(arrangement_is_kept(one, day) for one in position.arrangements),
-        paused=any(covers(pause, day) for pause in position.pauses),
+        day,
+        days,
+        delinquent,
+        overdue,
+        oldest,
+        next_due,
+        next_due_amount,
+        due_today,
+        outstanding,
+        paid - owed if paid > owed else ZERO,
+        settled,
+        0 < days <= grace_days,
+        dated is not None and any(arrangement_is_kept(one, day) for one in dated.arrangements),
+        dated is not None and any(covers(pause, day) for pause in dated.pauses),
     )
 
 
-def _by_due_date(line: tuple[date, Decimal]) -> date:
+def _by_due_date(line: Line) -> date:
     return line[0]
 
 

@@ -7,10 +7,9 @@ earliest *posted*: with the lowest number instead, a later posting would change 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from disputes.check.facts import (
     History,
@@ -25,6 +24,7 @@ from disputes.check.facts import (
 
 V = TypeVar("V", bound=Version)
 Voided = frozenset[tuple[str, str]]
+NOTHING: Voided = frozenset()
 
 
 def _rank(version: Version) -> tuple[int, datetime, bytes]:
@@ -43,7 +43,7 @@ def group(versions: Iterable[V]) -> dict[str, list[V]]:
     return groups
 
 
-def known(versions: list[V], known_at: datetime | None) -> V | None:
+def known(versions: Sequence[V], known_at: datetime | None) -> V | None:
     """The version of one record that the records knew at `known_at` (None: that they know today)."""
     if known_at is not None:
         versions = [version for version in versions if version.posted_at <= known_at]
@@ -52,9 +52,14 @@ def known(versions: list[V], known_at: datetime | None) -> V | None:
     return versions[0] if len(versions) == 1 else max(versions, key=_rank)
 
 
-def true_at(versions: list[V], at: datetime, known_at: datetime | None) -> V | None:
+def true_at(versions: Sequence[V], at: datetime, known_at: datetime | None) -> V | None:
     """The version of one record, as known at `known_at`, that was true at `at`."""
-    first = versions[0] if len(versions) == 1 else min(versions, key=_posting_order)
+    if len(versions) == 1:
+        only = versions[0]
+        if only.effective_at is not None and only.effective_at > at:
+            return None
+        return only if known_at is None or only.posted_at <= known_at else None
+    first = min(versions, key=_posting_order)
     true = [version for version in versions if _was_true(version, at, first=version is first)]
     return known(true, known_at)
 
@@ -71,6 +76,8 @@ def voided(voids: Iterable[VoidVersion], known_at: datetime | None) -> Voided:
     A void of a void counts only where it was posted after it (ties by id), so one pass from the newest to the oldest
     decides: when a void's turn comes, whatever could void it has been decided already.
     """
+    if not voids:
+        return NOTHING
     standing = [void for versions in group(voids).values() if (void := known(versions, known_at)) is not None]
     standing.sort(key=lambda void: (void.posted_at, void.external_id), reverse=True)
     dead: set[tuple[str, str]] = set()
@@ -80,16 +87,14 @@ def voided(voids: Iterable[VoidVersion], known_at: datetime | None) -> Voided:
     return frozenset(dead)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StandingRepayment:
+class StandingRepayment(NamedTuple):
     """A repayment true at the instant asked about; `reversed_at`: when it was undone by then (None: it stands)."""
 
     version: RepaymentVersion
     reversed_at: datetime | None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class View:
+class View(NamedTuple):
     """One loan's records at `at`, as known at `known_at` (None: today).
 
     `terms`: grace, tolerance, zone and allocation that were true; `dated`: the newest known version, whose dates
