@@ -140,13 +140,10 @@ def check_hours(
     hours = pack.contact_hours
     if category not in hours.categories or (answers_own_message and hours.reply_free):
         return OPEN
-    wishes = preferences if isinstance(preferences, Preferences) else read_preferences(preferences)
     names = tuple(sorted(set(zones)))
     if not names:
         raise ValueError("contact hours need at least one time zone")
-    if not hours.agreed and wishes.agreed:
-        wishes = Preferences(blocked=wishes.blocked)
-    return _answer(hours.allowed, at.astimezone(UTC), names, wishes)
+    return _answer(hours.allowed, at.astimezone(UTC), names, _wishes(pack, preferences))
 
 
 def hours_breached(
@@ -160,17 +157,30 @@ def hours_breached(
 ) -> bool:
     """Whether a message sent at `at` broke the contact hours. Arguments and errors as in `check_hours`.
 
-    Never stricter than the words of the source: where they leave the last instant of an interval free, a message in it
-    is no breach, though a gate may refuse it.
+    Never stricter than the words of the source: where they leave the last instant of an interval free, a message in
+    that second is no breach, though a gate may refuse it.
     """
-    return not check_hours(
+    names = tuple(zones)
+    answer = check_hours(
         pack=pack,
         at=at,
-        zones=zones,
+        zones=names,
         preferences=preferences,
         category=category,
         answers_own_message=answers_own_message,
-    ).allowed
+    )
+    if answer.allowed or not pack.contact_hours.end_free:
+        return not answer.allowed
+    wishes = _wishes(pack, preferences)
+    return not all(
+        _open_in(pack.contact_hours.allowed, wishes, at.astimezone(ZoneInfo(name)), end_free=True) for name in names
+    )
+
+
+def _wishes(pack: Pack, preferences: Preferences | Mapping[str, Any] | None) -> Preferences:
+    """The person's wishes, without the hours that they agreed to where the pack gives those no force."""
+    wishes = preferences if isinstance(preferences, Preferences) else read_preferences(preferences)
+    return wishes if pack.contact_hours.agreed or not wishes.agreed else Preferences(blocked=wishes.blocked)
 
 
 @lru_cache(maxsize=4096)
@@ -190,11 +200,15 @@ def _answer(
     return HoursAnswer(allowed=False, next_allowed_at=next((edge for edge in sorted(edges) if is_open(edge)), None))
 
 
-def _open_in(allowed: tuple[LocalInterval, ...] | None, wishes: Preferences, local: datetime) -> bool:
+def _open_in(
+    allowed: tuple[LocalInterval, ...] | None, wishes: Preferences, local: datetime, *, end_free: bool = False
+) -> bool:
     clock, weekday = local.time(), local.weekday()
     if any(_covers(window, clock, weekday) for window in wishes.blocked):
         return False
     if allowed is None or any(_within(hours, clock) for hours in allowed):
+        return True
+    if end_free and any(clock.replace(microsecond=0) == hours.until for hours in allowed):
         return True
     return any(_covers(window, clock, weekday) for window in wishes.agreed)
 

@@ -8,8 +8,11 @@ state is the other's value of that instant. Every stated value names its `clause
 
 from __future__ import annotations
 
+import calendar
+import hashlib
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import date, datetime, time, timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -54,13 +57,15 @@ class ContactHours:
 
     `allowed`: local hours, any of them will do (None: no window is set); `categories`: the messages that keep them;
     `agreed`: hours that the person agreed to are open beside them; `reply_free`: one answer to each message of the
-    person's own is free of them.
+    person's own is free of them; `end_free`: the words leave the second at which an interval ends free ("after 9
+    p.m."), so that a message in it is no breach.
     """
 
     allowed: tuple[LocalInterval, ...] | None
     categories: frozenset[str]
     agreed: bool
     reply_free: bool
+    end_free: bool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -113,11 +118,32 @@ class RecordsPolicy:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Span:
+    """A length of time on the calendar: `count` of ``day`` ``month`` ``year``."""
+
+    count: int
+    unit: str
+
+    def after(self, day: date) -> date:
+        """The same day of the month so much later; the month's last day where it has none such."""
+        if self.unit == "day":
+            return day + timedelta(days=self.count)
+        ahead = day.month - 1 + self.count * (12 if self.unit == "year" else 1)
+        year, month = day.year + ahead // 12, ahead % 12 + 1
+        return date(year, month, min(day.day, calendar.monthrange(year, month)[1]))
+
+    def __str__(self) -> str:
+        return f"{self.count} {self.unit}{'' if self.count == 1 else 's'}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Way:
-    """A way on, outside the lender, that a letter names: one line a language."""
+    """A way on, outside the lender, that a letter names: one line a language. `code`: what `letter_ways_required`
+    calls it (empty: nothing asks for it)."""
 
     zh_hans: str
     en: str
+    code: str = ""
 
     def text(self, language: str) -> str:
         """The line in ``zh-hans`` or ``en``; an unknown language reads English."""
@@ -136,6 +162,12 @@ class Pack:
     caps: tuple[Cap, ...]
     opt_out_passes: frozenset[str]
     """Categories that reach a number that opted out."""
+    opt_out_words: tuple[str, ...]
+    """What a person texts to opt out, in small letters."""
+    opt_out_reply_free: bool
+    """Whether one answer to each message of the person's own reaches a number that opted out."""
+    dispute_notices_pass_opt_out: bool
+    """Whether what a person is told of their own dispute by SMS reaches a number that opted out."""
     always_pass: frozenset[str]
     """Categories that no hold of a dispute, no cap and no hour stops."""
     contact_categories: frozenset[str]
@@ -157,8 +189,35 @@ class Pack:
     """Of silence, after which a dispute returns from the customer to its agent."""
     letter_ways: tuple[Way, ...]
     """What a decision's letter says of the ways on outside the lender, in this order."""
+    letter_ways_required: tuple[str, ...]
+    """The codes of the ways that must be among them."""
+    outside_body_term: Span | None
+    """From the date of the letter, within which an outside body may be turned to (None: no term is set)."""
+    disputed_mark: bool
+    """Whether data in dispute may be passed on only where they are marked as disputed."""
+    hold_note: str
+    """What the agent's screen says of a dispute whose messages are held (empty: nothing)."""
+    validation_days: int
+    """From receipt of the validation notice, in which a written dispute stops collection (0: no such period)."""
+    validation_receipt_days: int
+    """Business days after sending, at which a validation notice may be taken to be received."""
+    text_number_days: int
+    """How long a person's own text or consent makes it safe to text their number (0: no such rule)."""
+    retention: Span
+    """Records are kept at least so long after the last activity."""
+    recording_retention: Span
+    """Recordings of calls and visits are kept at least so long."""
     sources: Mapping[str, Source] = field(compare=False, hash=False)
     """By the value's key, as in the file."""
+
+    @property
+    def digest(self) -> str:
+        """16 hex digits over every value that bears on judging, whatever the order of the file and its comments.
+
+        Where it differs from the one of the same name and version stored earlier, a version that has been in force was
+        edited. Texts of letters, terms of disputes and where values come from are not in it.
+        """
+        return _digest(self)
 
     def caps_for(self, *, channel: str, category: str) -> tuple[Cap, ...]:
         """The caps that a message of this channel and category must keep."""
@@ -167,6 +226,34 @@ class Pack:
     def look_back(self) -> timedelta:
         """How far back contacts must be known for the caps; a local date may last up to 26 hours in any zone."""
         return max((timedelta(hours=cap.rolling_hours or 26) for cap in self.caps), default=timedelta(0))
+
+
+@lru_cache(maxsize=64)
+def _digest(pack: Pack) -> str:
+    hours = pack.contact_hours
+    bearing: dict[str, object] = {
+        "contact_hours": None if hours.allowed is None else sorted([str(h.first), str(h.until)] for h in hours.allowed),
+        "contact_hours_categories": sorted(hours.categories),
+        "agreed_hours": hours.agreed,
+        "reply_free": hours.reply_free,
+        "caps": [{**asdict(cap), "categories": sorted(cap.categories)} for cap in sorted(pack.caps, key=_name_of)],
+        "opt_out_passes": sorted(pack.opt_out_passes),
+        "always_pass": sorted(pack.always_pass),
+        "contact_categories": sorted(pack.contact_categories),
+        "same_message_hours": pack.same_message_hours,
+        "watermarks": pack.records.watermarks,
+        "watermark_feeds": sorted(pack.records.feeds),
+        "max_lag_hours": pack.records.max_lag_hours,
+    }
+    # A value of a later release stands here only where it is stated, so that older packs keep their digest.
+    if hours.end_free:
+        bearing["hours_end_free"] = True
+    written = json.dumps(bearing, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(written.encode()).hexdigest()[:16]
+
+
+def _name_of(cap: Cap) -> str:
+    return cap.name
 
 
 @lru_cache(maxsize=256)

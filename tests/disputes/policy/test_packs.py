@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from disputes.policy.packs import SHIPPED, LocalInterval, PackError, load_packs
-from disputes.policy.reading import KEYS
+from disputes.policy.packs import SHIPPED, LocalInterval, PackError, Span, load_packs
+from disputes.policy.values import ADDED, KEYS
 
 HOUSE_TEXT = (SHIPPED / "house.toml").read_text(encoding="utf-8")
 SOURCE = 'clause = "a test", force = "own", read = "yes"'
@@ -38,9 +38,10 @@ def test_the_house_pack_claims_no_law_for_its_own_choices():
 
 
 def test_a_rule_worded_for_calls_is_never_applied_to_sms():
-    for pack in PACKS.by_name["cn"]:
-        for cap in pack.caps_for(channel="sms", category="urge"):
-            assert not cap.legal
+    for name in PACKS.names():
+        for pack in PACKS.by_name[name]:
+            for cap in pack.caps_for(channel="sms", category="urge"):
+                assert not cap.legal
 
 
 @pytest.mark.parametrize(
@@ -125,6 +126,59 @@ decide_days = {{ value = 7, {SOURCE} }}
         ["customer-a-week"],
         ["customer-a-week"],
     ]
+
+
+def without_added_keys(text: str) -> str:
+    return "\n".join(line for line in text.splitlines() if line.split(" = ")[0] not in ADDED)
+
+
+def test_a_pack_of_an_earlier_release_needs_no_key_of_this_one_and_judges_as_before(tmp_path):
+    text = without_added_keys(HOUSE_TEXT)
+    assert len(text.splitlines()) == len(HOUSE_TEXT.splitlines()) - len(ADDED)
+    [older] = load_packs(folder_with(tmp_path, house=text)).by_name["house"]
+    [shipped] = PACKS.by_name["house"]
+    assert {key: older.sources[key].clause[:10] for key in ADDED} == dict.fromkeys(ADDED, "not stated")
+    assert (older.contact_hours, older.caps, older.terms) == (shipped.contact_hours, shipped.caps, shipped.terms)
+    assert older.digest == shipped.digest
+    assert older.dispute_notices_pass_opt_out
+
+
+@pytest.mark.parametrize("key", sorted(KEYS.keys() - ADDED.keys()))
+def test_every_key_of_the_first_release_must_be_stated(key: str, tmp_path):
+    text, cut = "", False
+    for line in HOUSE_TEXT.splitlines():
+        cut = line.startswith(f"{key} = ") or line.startswith(f"[version.{key}]")
+        text += "" if cut else f"{line}\n"
+    with pytest.raises(PackError, match="is stated neither here"):
+        load_packs(folder_with(tmp_path, house=text))
+
+
+def test_the_letter_of_a_pack_names_every_way_that_it_requires(tmp_path):
+    required = {name: PACKS.by_name[name][-1].letter_ways_required for name in PACKS.names()}
+    assert required["cn"] == ("re-examination", "mediation", "arbitration", "court")
+    assert (required["uk"], required["house"]) == (("ombudsman",), ())
+    cn = (SHIPPED / "cn.toml").read_text(encoding="utf-8")
+    lacking = "\n".join(line for line in cn.splitlines() if "诉讼" not in line)
+    with pytest.raises(PackError) as refused:
+        load_packs(folder_with(tmp_path, house=HOUSE_TEXT, cn=lacking))
+    assert (refused.value.file, refused.value.key) == ("cn.toml", "letter_ways")
+    assert "court" in refused.value.why
+
+
+@pytest.mark.parametrize(
+    ("span", "day", "after"),
+    [
+        ("60 days", "2026-11-02", "2027-01-01"),
+        ("6 months", "2026-08-31", "2027-02-28"),
+        ("1 month", "2026-12-31", "2027-01-31"),
+        ("3 years", "2024-02-29", "2027-02-28"),
+        ("4 years", "2024-02-29", "2028-02-29"),
+    ],
+)
+def test_a_span_ends_on_the_same_day_of_the_month_or_on_its_last(span, day, after):
+    read = KEYS["retention"](span)
+    assert (str(read), read.after(date.fromisoformat(day)).isoformat()) == (span, after)
+    assert isinstance(read, Span)
 
 
 def changed(old: str, new: str) -> str:
@@ -222,6 +276,58 @@ BROKEN = {
         "decide_days",
         "shorter",
     ),
+    "a length of time that is none": (
+        changed('retention = { value = "5 years"', 'retention = { value = "5 centuries"'),
+        "version.0.retention.value",
+        "neither days, months nor years",
+    ),
+    "a length of time of nothing": (
+        changed('retention = { value = "5 years"', 'retention = { value = "0 days"'),
+        "version.0.retention.value",
+        "neither days, months nor years",
+    ),
+    "a note of two lines": (
+        changed('hold_note = { value = ""', 'hold_note = { value = "one\\ntwo"'),
+        "version.0.hold_note.value",
+        "not one line",
+    ),
+    "a code with a blank": (
+        changed("letter_ways_required = { value = []", 'letter_ways_required = { value = ["the court"]'),
+        "version.0.letter_ways_required.value",
+        "a code is made of",
+    ),
+    "a number that is no number": (
+        changed("value = 24,", "value = nan,"),
+        "version.0.max_lag_hours.value",
+        "whole number",
+    ),
+    "a number that is a fraction": (
+        changed("value = 24,", "value = 24.0,"),
+        "version.0.max_lag_hours.value",
+        "whole number",
+    ),
+    "a number that is a truth": (changed("value = 24,", "value = true,"), "version.0.max_lag_hours.value", "whole"),
+    "a number that is endless": (changed("value = 24,", f"value = {'9' * 4000},"), "version.0.max_lag_hours.value", ""),
+    "a number with too many digits to read": (changed("value = 24,", f"value = {'9' * 5000},"), "", "not TOML"),
+    "a value twice": (HOUSE_TEXT.replace("max_lag_hours = {", "max_lag_hours = 1\nmax_lag_hours = {"), "", "not TOML"),
+    "a cap twice": (
+        HOUSE_TEXT + "\n[version.cap.loan-a-day]\ncount = 2\n",
+        "",
+        "not TOML",
+    ),
+    "a cap without a name": (
+        changed("[version.cap.loan-a-day]", '[version.cap."a day"]'),
+        "version.0.cap.a day",
+        "name",
+    ),
+    "a cap that is taken away and stated": (
+        changed("count = 1", "count = 1\nnone = true"),
+        "version.0.cap.loan-a-day.none",
+        "stands alone",
+    ),
+    "a version with a blank": (changed('version = "1"', 'version = "1 b"'), "version.0.version", "a name of"),
+    "a title that is a number": ("title = 7\n" + HOUSE_TEXT.replace("title", "note", 1), "title", "not a text"),
+    "brackets without end": ("name = " + "[" * 100_000, "", "not TOML"),
     "a pack underneath that is not there": ('extends = "nobody"\n' + HOUSE_TEXT, "extends", "there is no pack"),
     "a pack underneath itself": ('extends = "house"\n' + HOUSE_TEXT, "extends", "circle"),
 }
@@ -242,6 +348,29 @@ def test_a_directory_without_a_pack_is_refused(tmp_path):
         load_packs(tmp_path)
     with pytest.raises(PackError, match="no such directory"):
         load_packs(tmp_path / "nowhere")
+
+
+def test_a_pack_that_cannot_be_read_is_refused_by_its_name(tmp_path):
+    folder_with(tmp_path, house=HOUSE_TEXT)
+    (tmp_path / "mine.toml").mkdir()
+    with pytest.raises(PackError, match=r"mine\.toml: cannot be read"):
+        load_packs(tmp_path)
+    (tmp_path / "mine.toml").rmdir()
+    (tmp_path / "mine.toml").write_bytes(b"name = '\xff'")
+    with pytest.raises(PackError, match=r"mine\.toml: not TOML"):
+        load_packs(tmp_path)
+    (tmp_path / "mine.toml").write_bytes(b"#" * (1024 * 1024 + 1))
+    with pytest.raises(PackError, match=r"mine\.toml: larger than"):
+        load_packs(tmp_path)
+
+
+def test_packs_that_lie_under_each_other_go_in_a_circle(tmp_path):
+    rest = '[[version]]\nversion = "1"\n'
+    files = {
+        name: f'name = "{name}"\nextends = "{below}"\n{rest}' for name, below in (("a", "b"), ("b", "c"), ("c", "b"))
+    }
+    with pytest.raises(PackError, match="goes in a circle"):
+        load_packs(folder_with(tmp_path, **files))
 
 
 def test_a_pack_that_nobody_has_is_a_key_error():
