@@ -22,10 +22,12 @@ HOUSE = "house"
 
 
 class PackError(ValueError):
-    """A pack that cannot be used: the file, the key, and why."""
+    """A pack that cannot be used: the file, the key, and why, in one line."""
 
     def __init__(self, file: str, key: str, why: str) -> None:
-        super().__init__(f"{file}: {key}: {why}" if key else f"{file}: {why}")
+        said = f"{file}: {key}: {why}" if key else f"{file}: {why}"
+        # A key may be quoted in the file, and then hold anything, even a line's end.
+        super().__init__("".join(letter if letter.isprintable() else "?" for letter in said[:900]))
         self.file = file
         self.key = key
         self.why = why

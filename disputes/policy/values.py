@@ -86,9 +86,7 @@ def _ways(raw: object) -> tuple[Way, ...]:
     ways = []
     for row in raw:
         if not isinstance(row, dict) or set(row) - {"code"} != {"zh-hans", "en"}:
-            raise ValueError(
-                f"a way on is a table with zh-hans and en, and perhaps a code: {shown(row)}"
-            )
+            raise ValueError(f"a way on is a table with zh-hans and en, and perhaps a code: {shown(row)}")
         if not all(_is_line(row[language], 300) for language in ("zh-hans", "en")):
             raise ValueError(f"each language's text is one line of at most 300 letters: {shown(row)}")
         [code] = _codes([row["code"]]) if "code" in row else [""]
