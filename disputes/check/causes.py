@@ -1,46 +1,59 @@
 """Why a message went out wrongly: the causes, in their order, each with what makes it hold and which grounds it
-answers.
-
-A cause that needs facts which no criterion has yet (`wrong_recipient`, `unauthorised_send`, frequency, contact hours)
-is not in the table until its criterion is.
-"""
+answers."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from decimal import Decimal
+from typing import NamedTuple
 
+from disputes.check import contacting, recipient
+from disputes.check.clocks import Clock
 from disputes.check.facts import ACCOUNT_GROUNDS
 from disputes.check.matter import PRESUPPOSING, Matter, change_since_list, faults, with_more_paid
+from disputes.check.permitting import is_unauthorised, permit_fault
+from disputes.check.recipient import RECIPIENT_GROUNDS
 from disputes.check.standing import ZERO
 
 UNCOLLECTING = frozenset({"service", "survey"})
 """Categories that claim nothing of the account."""
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Holding:
-    """A cause that holds. `detail`: how, where the cause has one; `partly`: it is right only in part for the
-    customer."""
-
-    detail: str | None = None
-    partly: bool = False
+TOO_OFTEN = frozenset({"too_frequent"})
+WRONG_HOUR = frozenset({"outside_hours"})
+WRONG_AMOUNT = frozenset({"wrong_amount"})
+NO_GROUND: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Cause:
+THE_ACCOUNT, THE_SENDING = "account", "sending"
+NEVER, TOO_FEW_DAYS = "never", "too_few_days"
+
+
+class Cause(NamedTuple):
+    """A row of the table.
+
+    `detail`: how it holds, or what tells it. `answers`: the grounds that it answers. `rests_on`: one that rests on the
+    account never holds where the records do not have it. `in_part`: when it is right only in part for the customer.
+    `counts`: whether alone it makes a customer right in part on the grounds that it does not answer.
+    """
+
     name: str
-    holds: Callable[[Matter], Holding | None]
+    detail: str | Callable[[Matter], str] | None
+    holds: Callable[[Matter], bool]
     answers: frozenset[str]
-    """The grounds that it answers."""
+    rests_on: str
+    in_part: str = NEVER
+    counts: bool = True
+
+    def detail_of(self, matter: Matter) -> str | None:
+        """The detail, of a matter in which it holds."""
+        return self.detail(matter) if callable(self.detail) else self.detail
 
 
-def settled_loan(matter: Matter) -> Holding | None:
+def settled_loan(matter: Matter) -> bool:
     """The loan was settled or written off, as known at the list; for a reminder, or nothing of it was left to pay."""
     if matter.message.category in UNCOLLECTING:
-        return None
-    return Holding() if matter.listed.standing.settled or reminds_of_nothing(matter) else None
+        return False
+    return matter.listed.standing.settled or reminds_of_nothing(matter)
 
 
 def reminds_of_nothing(matter: Matter) -> bool:
@@ -49,17 +62,16 @@ def reminds_of_nothing(matter: Matter) -> bool:
     if matter.message.category != "reminder" or matter.needs:
         return False
     return all(
-        bool(clock.view.instalments) and clock.standing.outstanding <= clock.position.tolerance
+        bool(clock.instalments) and clock.standing.outstanding <= clock.tolerance
         for clock in (matter.listed, matter.was)
     )
 
 
-def stale_records(matter: Matter) -> Holding | None:
+def stale_records(matter: Matter) -> bool:
     """As known at the list the message was in order; as it was it was not."""
-    was = faults(matter=matter, clock=matter.was)
-    if not was or faults(matter=matter, clock=matter.listed):
-        return None
-    return Holding(detail=stale_detail(matter), partly=was == ("not_enough",))
+    if matter.listed is matter.was:
+        return False
+    return bool(faults(matter=matter, clock=matter.was)) and not faults(matter=matter, clock=matter.listed)
 
 
 def stale_detail(matter: Matter) -> str:
@@ -86,28 +98,24 @@ def stale_detail(matter: Matter) -> str:
     return "backdated_change"
 
 
-def risk_strategy(matter: Matter) -> Holding | None:
+def risk_strategy(matter: Matter) -> bool:
     """No arrears as it was, and the sending rule's aim is risk."""
-    if matter.aim != "risk" or matter.was.standing.days_past_due:
-        return None
-    return Holding()
+    return matter.aim == "risk" and not matter.was.standing.days_past_due
 
 
-def automation_rule(matter: Matter) -> Holding | None:
-    """As known at the list: inside grace, an arrangement kept, a pause; or an urge from a rule that sends before due
-    dates."""
-    if matter.needs == 0:
-        return None
-    known = matter.listed.standing
-    for detail, holds in (
-        ("within_grace", known.within_grace),
-        ("arrangement", known.arrangement_kept),
-        ("pause", known.paused),
-        ("pre_due_rule", presses_before_due(matter)),
-    ):
-        if holds:
-            return Holding(detail=detail)
-    return None
+def within_grace(matter: Matter) -> bool:
+    """Inside grace, as known at the list, for a message that presupposes arrears."""
+    return matter.needs > 0 and matter.listed.standing.within_grace
+
+
+def arrangement(matter: Matter) -> bool:
+    """An arrangement ran and was kept, as known at the list, for a message that presupposes arrears."""
+    return matter.needs > 0 and matter.listed.standing.arrangement_kept
+
+
+def pause(matter: Matter) -> bool:
+    """Collection was paused, as known at the list, for a message that presupposes arrears."""
+    return matter.needs > 0 and matter.listed.standing.paused
 
 
 def presses_before_due(matter: Matter) -> bool:
@@ -117,59 +125,68 @@ def presses_before_due(matter: Matter) -> bool:
     )
 
 
-def system_error(matter: Matter) -> Holding | None:
+def system_error(matter: Matter) -> bool:
     """Fewer days past due than the rule needs, as known at the list and as it was."""
-    known, was = matter.listed.standing.days_past_due, matter.was.standing.days_past_due
-    if known >= matter.needs or was >= matter.needs:
-        return None
-    return Holding(partly=faults(matter=matter, clock=matter.was) == ("not_enough",))
+    return max(matter.listed.standing.days_past_due, matter.was.standing.days_past_due) < matter.needs
 
 
-def wrong_amount(matter: Matter) -> Holding | None:
-    """The claimed amount or days differ from the records beyond the tolerance."""
-    if amount_differs(matter):
-        return Holding(detail="amount")
-    if days_differ(matter):
-        return Holding(detail="days")
-    return None
+def too_few_days(matter: Matter) -> bool:
+    """As it was there were arrears, only not enough for the rule, and nothing else was against the message."""
+    return faults(matter=matter, clock=matter.was) == ("not_enough",)
 
 
 def amounts_that_fit(matter: Matter) -> tuple[Decimal, ...]:
-    """What a message could truly have claimed: the overdue amount, with or without what falls due that day; where
-    nothing is overdue, what is left of the next instalment."""
-    was = matter.was.standing
-    if was.overdue_amount > ZERO:
-        return (was.overdue_amount, was.overdue_amount + was.due_today)
-    return (was.next_due_amount,)
+    """What a message could truly have claimed."""
+    return fitting_amounts(matter.was)
+
+
+def fitting_amounts(clock: Clock) -> tuple[Decimal, ...]:
+    """The overdue amount, with or without what falls due that day; where nothing is overdue, what is left of the next
+    instalment."""
+    stands = clock.standing
+    if stands.overdue_amount > ZERO:
+        return (stands.overdue_amount, stands.overdue_amount + stands.due_today)
+    return (stands.next_due_amount,)
 
 
 def amount_differs(matter: Matter) -> bool:
+    """The claimed amount differs from the records beyond the tolerance."""
     claimed = matter.message.claimed_amount
     if claimed is None:
         return False
-    tolerance = matter.was.position.tolerance
+    tolerance = matter.was.tolerance
     return all(abs(claimed - amount) > tolerance for amount in amounts_that_fit(matter))
 
 
 def days_differ(matter: Matter) -> bool:
+    """The claimed days past due differ from the records."""
     claimed = matter.message.claimed_days_past_due
     return claimed is not None and claimed != matter.was.standing.days_past_due
 
 
+# fmt: off
 CAUSES: tuple[Cause, ...] = (
-    Cause(name="settled_loan", holds=settled_loan, answers=ACCOUNT_GROUNDS),
-    Cause(name="stale_records", holds=stale_records, answers=ACCOUNT_GROUNDS),
-    Cause(name="risk_strategy", holds=risk_strategy, answers=ACCOUNT_GROUNDS),
-    Cause(name="automation_rule", holds=automation_rule, answers=ACCOUNT_GROUNDS),
-    Cause(name="system_error", holds=system_error, answers=ACCOUNT_GROUNDS),
-    Cause(name="wrong_amount", holds=wrong_amount, answers=frozenset({"wrong_amount"})),
+    Cause("wrong_recipient", None, recipient.is_wrong_recipient, RECIPIENT_GROUNDS, THE_SENDING),
+    Cause("settled_loan", None, settled_loan, ACCOUNT_GROUNDS, THE_ACCOUNT),
+    Cause("stale_records", stale_detail, stale_records, ACCOUNT_GROUNDS, THE_ACCOUNT, in_part=TOO_FEW_DAYS),
+    Cause("risk_strategy", None, risk_strategy, ACCOUNT_GROUNDS, THE_ACCOUNT),
+    Cause("automation_rule", "within_grace", within_grace, ACCOUNT_GROUNDS, THE_ACCOUNT),
+    Cause("automation_rule", "arrangement", arrangement, ACCOUNT_GROUNDS, THE_ACCOUNT),
+    Cause("automation_rule", "pause", pause, ACCOUNT_GROUNDS, THE_ACCOUNT),
+    Cause("automation_rule", "pre_due_rule", presses_before_due, ACCOUNT_GROUNDS, THE_ACCOUNT),
+    Cause("automation_rule", "same_message_twice", contacting.is_repeated, TOO_OFTEN, THE_SENDING),
+    Cause("automation_rule", "frequency_cap", contacting.is_above_cap, TOO_OFTEN, THE_SENDING),
+    Cause("automation_rule", "outside_hours", contacting.is_outside_hours, WRONG_HOUR, THE_SENDING),
+    Cause("system_error", None, system_error, ACCOUNT_GROUNDS, THE_ACCOUNT, in_part=TOO_FEW_DAYS),
+    Cause("wrong_amount", "amount", amount_differs, WRONG_AMOUNT, THE_ACCOUNT),
+    Cause("wrong_amount", "days", days_differ, WRONG_AMOUNT, THE_ACCOUNT),
+    Cause("unauthorised_send", permit_fault, is_unauthorised, NO_GROUND, THE_SENDING, counts=False),
 )
-"""The first that answers the ground explains the message, else the first that holds."""
+# fmt: on
+"""The first that answers the ground explains the message, else the first that holds. Within `automation_rule` the
+contract names no order; a ground that several answer is explained by the first."""
 
 
-def causes_of(matter: Matter) -> tuple[tuple[Cause, Holding], ...]:
-    """The causes that hold, in the table's order; none where the records do not hold the account."""
-    if not matter.tells:
-        return ()
-    rows = ((cause, cause.holds(matter)) for cause in CAUSES)
-    return tuple((cause, holding) for cause, holding in rows if holding is not None)
+def causes_of(matter: Matter) -> tuple[Cause, ...]:
+    """The rows that hold, in the table's order."""
+    return tuple(cause for cause in CAUSES if (matter.tells or cause.rests_on != THE_ACCOUNT) and cause.holds(matter))

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from disputes.check import claims
+from disputes.check import amounts, changes, claims, contacts
 from disputes.check.account import render_day
-from disputes.check.causes import UNCOLLECTING, presses_before_due, reminds_of_nothing, stale_detail
+from disputes.check.causes import UNCOLLECTING, presses_before_due, reminds_of_nothing, stale_detail, stale_records
 from disputes.check.finding import CUSTOMER, LENDER, NOBODY, Finding, money, repayment_facts, sent_on
 from disputes.check.matter import Matter, change_since_list, faults, left_of
+from disputes.check.permitting import unauthorised
+from disputes.check.recipient import whose_phone
 from disputes.check.standing import ZERO, covers, local_day
 
 
@@ -93,7 +95,7 @@ def paid_before_posted_after(matter: Matter) -> Finding | None:
     change = change_since_list(matter=matter, clock=matter.was)
     if not change.posted:
         return None
-    turned = _turned(matter) and stale_detail(matter) in ("late_posting", "stale_list")
+    turned = stale_records(matter) and stale_detail(matter) in ("late_posting", "stale_list")
     text = stale_detail(matter) if turned else "late_but_changed_nothing"
     # Of a stale list the sentence counts what the records showed when the message went out, and nothing later.
     told = change_since_list(matter=matter, clock=matter.sent) if text == "stale_list" else change
@@ -106,15 +108,11 @@ def paid_before_posted_after(matter: Matter) -> Finding | None:
         text=text,
         params={
             "amount": money(told.posted_more, matter),
-            "paid_on": local_day(last_paid, matter.was.view.time_zone).isoformat(),
-            "posted_on": local_day(last_posted, matter.was.view.time_zone).isoformat(),
+            "paid_on": local_day(last_paid, matter.was.time_zone).isoformat(),
+            "posted_on": local_day(last_posted, matter.was.time_zone).isoformat(),
             "sent_on": sent_on(matter),
         },
     )
-
-
-def _turned(matter: Matter) -> bool:
-    return bool(faults(matter=matter, clock=matter.was)) and not faults(matter=matter, clock=matter.listed)
 
 
 def reversal_taken_back(matter: Matter) -> Finding | None:
@@ -124,7 +122,7 @@ def reversal_taken_back(matter: Matter) -> Finding | None:
     change = change_since_list(matter=matter, clock=matter.was)
     if not change.revived:
         return None
-    turned = _turned(matter) and stale_detail(matter) == "reversal_voided"
+    turned = stale_records(matter) and stale_detail(matter) == "reversal_voided"
     return Finding(
         name="reversal_taken_back",
         speaks_for=CUSTOMER if turned else NOBODY,
@@ -132,14 +130,6 @@ def reversal_taken_back(matter: Matter) -> Finding | None:
         text="reversal_taken_back",
         params={"amount": money(change.revived_more, matter)},
     )
-
-
-def changed_afterwards(matter: Matter) -> Finding | None:
-    """The records were changed afterwards for the time before: a due date, an amount, a settlement, a pause."""
-    if not matter.tells or not _turned(matter) or stale_detail(matter) != "backdated_change":
-        return None
-    facts = {"now": list(faults(matter=matter, clock=matter.was))}
-    return Finding(name="changed_afterwards", speaks_for=CUSTOMER, facts=facts, text="changed_afterwards")
 
 
 def inside_grace(matter: Matter) -> Finding | None:
@@ -223,25 +213,33 @@ def records_stale(matter: Matter) -> Finding | None:
 
 CRITERIA: tuple[Callable[[Matter], Finding | None], ...] = (
     records_missing,
+    whose_phone,
     settled,
     paid_off,
     arrears,
     reminded_instalment,
     paid_before_posted_after,
     reversal_taken_back,
-    changed_afterwards,
+    changes.changed_afterwards,
     inside_grace,
     arrangement_kept,
     paused,
     pre_due_rule,
     risk_rule,
+    contacts.same_message_twice,
+    contacts.above_cap,
+    contacts.within_caps,
+    contacts.outside_hours,
+    contacts.inside_hours,
+    unauthorised,
     claims.claimed_payment_found,
     claims.claimed_payment_found_late,
     claims.claimed_payment_made_later,
     claims.claimed_payment_reversed,
     claims.claimed_payment_not_found,
-    claims.claimed_amount,
-    claims.claimed_days,
+    amounts.claimed_amount,
+    amounts.amount_of_the_list,
+    amounts.claimed_days,
     records_stale,
 )
 

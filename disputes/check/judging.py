@@ -7,7 +7,8 @@ from typing import Any
 
 from disputes.check.account import account_of, render, render_instant
 from disputes.check.canonical import load_input
-from disputes.check.causes import causes_of
+from disputes.check.causes import TOO_FEW_DAYS, causes_of, too_few_days
+from disputes.check.contacting import contacts_tell
 from disputes.check.criteria import findings_of
 from disputes.check.facts import Claim, CollectionMessage, History
 from disputes.check.finding import Finding
@@ -15,7 +16,7 @@ from disputes.check.matter import matter_of
 from disputes.check.verdict import decide
 from disputes.policy.packs import Pack, Packs
 
-ENGINE_VERSION = "2"
+ENGINE_VERSION = "3"
 """Changes whenever the same input could be judged otherwise than before."""
 
 
@@ -54,13 +55,16 @@ def judge(*, history: History, message: CollectionMessage, claim: Claim, pack: P
         holding=holding,
         tells=matter.tells,
         fresh=not matter.behind,
+        contacts_tell=claim.ground != "too_frequent" or contacts_tell(matter),
         claims_something=message.claimed_amount is not None or message.claimed_days_past_due is not None,
+        too_few_days=any(cause.in_part == TOO_FEW_DAYS for cause in holding) and too_few_days(matter),
     )
+    cause = verdict.cause
     as_it_was = render(account_of(matter.was.view))
     return Judgement(
         verdict=verdict.verdict,
-        cause=verdict.cause,
-        detail=verdict.detail,
+        cause=cause.name if cause is not None else None,
+        detail=cause.detail_of(matter) if cause is not None else None,
         facts={
             "at": render_instant(message.sent_at),
             "as_it_was": as_it_was,

@@ -1,167 +1,22 @@
-"""Findings in plain words, for the person who disputes.
+"""Findings in plain words, for the person who disputes, in English and simplified Chinese.
 
-One sentence a key, in English and simplified Chinese. A parameter that is an amount or a date is written as the
-reader writes it. Templates name their parameters in braces; ``{days:day}`` counts days.
+The texts stand in `texts`; the catalogue beside this file, read by the standard library's gettext, has them in Chinese.
+A parameter that is an amount, a date, a time of day or a number of things is written as the reader writes it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date
+from functools import cache
+from gettext import GNUTranslations, NullTranslations
+from pathlib import Path
 from typing import Any
 
-LANGUAGES = ("en", "zh-hans")
+from disputes.check.texts import BETWEEN, CLOCK, COUNTS, SENTENCES
 
-SENTENCES: Mapping[str, Mapping[str, str]] = {
-    "records_missing": {
-        "en": (
-            "The lender's records that we have do not show this loan and its payment plan, so a person "
-            "will look into it."
-        ),
-        "zh-hans": "我们掌握的记录中没有这笔贷款及其还款计划,将由工作人员核实。",
-    },
-    "settled": {
-        "en": "The loan had been over since {settled_on}, so nothing was owed on {day}, the day of the message.",
-        "zh-hans": "这笔贷款已于{settled_on}了结,短信发出当天({day})您不欠任何款项。",
-    },
-    "paid_off": {
-        "en": "On {day}, the day of the message, everything on this loan had been paid.",
-        "zh-hans": "短信发出当天({day}),这笔贷款已全部还清。",
-    },
-    "nothing_overdue": {
-        "en": "On {day}, the day of the message, nothing on this loan was overdue.",
-        "zh-hans": "短信发出当天({day}),这笔贷款没有任何逾期款项。",
-    },
-    "fewer_days": {
-        "en": "On {day} the loan was {days:day} overdue; this kind of message may go out only from day {needed}.",
-        "zh-hans": "{day}这笔贷款逾期{days}天;此类短信须逾期满{needed}天才可发送。",
-    },
-    "was_overdue": {
-        "en": "On {day} the loan was {days:day} overdue: {amount}, due since {due_on}.",
-        "zh-hans": "{day}这笔贷款已逾期{days}天:应于{due_on}归还,逾期金额{amount}。",
-    },
-    "instalment_paid": {
-        "en": "Nothing was left to pay of the instalment due on {due_on} that the message reminded you of.",
-        "zh-hans": "短信提醒的{due_on}到期的一期款项,当时已无须再付。",
-    },
-    "instalment_open": {
-        "en": "On {day}, {amount} was still to be paid of the instalment due on {due_on}.",
-        "zh-hans": "{day},{due_on}到期的一期款项尚有{amount}未付。",
-    },
-    "late_posting": {
-        "en": (
-            "You had paid {amount} (latest on {paid_on}), but the records showed it in full only on "
-            "{posted_on}, after the message."
-        ),
-        "zh-hans": "您已支付{amount}(最近一笔为{paid_on}),但记录在短信发出之后的{posted_on}才全部显示。",
-    },
-    "stale_list": {
-        "en": "You had paid {amount} and the records showed it, but the message was sent from a list made before that.",
-        "zh-hans": "您已支付{amount}且记录已显示,但发送短信所用的名单是在此之前生成的。",
-    },
-    "late_but_changed_nothing": {
-        "en": (
-            "What you paid, {amount} (latest on {paid_on}), was recorded in full only on {posted_on}; that did not "
-            "change whether the message could be sent."
-        ),
-        "zh-hans": "您支付的{amount}(最近一笔为{paid_on})于{posted_on}才全部入账;这不影响当时是否可以发送短信。",
-    },
-    "reversal_taken_back": {
-        "en": "A payment of {amount} had been taken off the account by mistake and was put back later.",
-        "zh-hans": "一笔{amount}的付款曾被错误冲销,后来已恢复。",
-    },
-    "changed_afterwards": {
-        "en": "The records were corrected after the message; by the corrected records it should not have been sent.",
-        "zh-hans": "短信发出后记录得到更正;按更正后的记录,该短信不应发送。",
-    },
-    "inside_grace": {
-        "en": "The loan was {days:day} overdue, within the {grace_days:day} of grace.",
-        "zh-hans": "这笔贷款逾期{days}天,仍在{grace_days}天的宽限期内。",
-    },
-    "arrangement": {
-        "en": "On {day} an agreed payment arrangement was running, and you had kept it.",
-        "zh-hans": "{day}您与贷款机构约定的还款安排仍在执行,且您一直履约。",
-    },
-    "pause": {
-        "en": "On {day} collection on this loan was paused.",
-        "zh-hans": "{day}这笔贷款处于暂停催收期间。",
-    },
-    "pre_due_rule": {
-        "en": "The message pressed for payment, although it came from a rule meant for reminders before the due date.",
-        "zh-hans": "该短信带有催促内容,但它来自到期日前提醒的发送规则。",
-    },
-    "risk_rule": {
-        "en": "The message was chosen by a risk estimate, not because something was overdue.",
-        "zh-hans": "该短信是根据风险评估发送的,并非因为存在逾期。",
-    },
-    "claimed_payment_found": {
-        "en": "The payment of {amount} that you made around {paid_on} is in the records and was counted.",
-        "zh-hans": "您在{paid_on}前后支付的{amount}已在记录中并已计入。",
-    },
-    "claimed_payment_found_late": {
-        "en": (
-            "The payment of {amount} that you made around {paid_on} is in the records, but they showed "
-            "it only on {posted_on}."
-        ),
-        "zh-hans": "您在{paid_on}前后支付的{amount}已在记录中,但于{posted_on}才显示。",
-    },
-    "claimed_payment_made_later": {
-        "en": "The payment of {amount} around {paid_on} is in the records; it came in after the message was sent.",
-        "zh-hans": "{paid_on}前后的{amount}付款已在记录中,但在短信发出之后才到账。",
-    },
-    "claimed_payment_reversed": {
-        "en": "The payment of {amount} around {paid_on} is in the records, but it was undone before the message.",
-        "zh-hans": "{paid_on}前后的{amount}付款已在记录中,但在短信发出前已被撤销。",
-    },
-    "claimed_payment_not_found": {
-        "en": (
-            "We could not find the payment of {amount} around {paid_on} in the records; a receipt helps us look for it."
-        ),
-        "zh-hans": "记录中暂未找到{paid_on}前后的{amount}付款;如有付款凭证,请提供以便我们查找。",
-    },
-    "claimed_payments_found": {
-        "en": "{count:payment} that you named are in the records and were counted.",
-        "zh-hans": "您所列的{count}笔付款已在记录中并已计入。",
-    },
-    "claimed_payments_found_late": {
-        "en": (
-            "{count:payment} that you named are in the records, but they showed the last of them only on {posted_on}."
-        ),
-        "zh-hans": "您所列的{count}笔付款已在记录中,但其中最晚一笔于{posted_on}才显示。",
-    },
-    "claimed_payments_made_later": {
-        "en": "{count:payment} that you named are in the records; they came in after the message was sent.",
-        "zh-hans": "您所列的{count}笔付款已在记录中,但在短信发出之后才到账。",
-    },
-    "claimed_payments_reversed": {
-        "en": "{count:payment} that you named are in the records, but they were undone before the message.",
-        "zh-hans": "您所列的{count}笔付款已在记录中,但在短信发出前已被撤销。",
-    },
-    "claimed_payments_not_found": {
-        "en": "We could not find {count:payment} that you named in the records; receipts help us look for them.",
-        "zh-hans": "记录中暂未找到您所列的{count}笔付款;如有付款凭证,请提供以便我们查找。",
-    },
-    "amount_differs": {
-        "en": "The message named {claimed}; by the records it was {amount}.",
-        "zh-hans": "短信所写金额为{claimed};按记录应为{amount}。",
-    },
-    "amount_agrees": {
-        "en": "The amount that the message named, {claimed}, agrees with the records.",
-        "zh-hans": "短信所写金额{claimed}与记录一致。",
-    },
-    "days_differ": {
-        "en": "The message said that you were {claimed:day} overdue; by the records it was {days:day}.",
-        "zh-hans": "短信所写逾期天数为{claimed}天;按记录为{days}天。",
-    },
-    "days_agree": {
-        "en": "The message said that you were {claimed:day} overdue, which agrees with the records.",
-        "zh-hans": "短信所写逾期天数{claimed}天与记录一致。",
-    },
-    "records_stale": {
-        "en": "The records that we have do not reach up to {day}, so a person will look into it.",
-        "zh-hans": "我们掌握的记录尚未更新到{day},将由工作人员核实。",
-    },
-}
+LANGUAGES = ("en", "zh-hans")
+CATALOGUES = {"zh-hans": Path(__file__).parent / "locale" / "zh_Hans" / "LC_MESSAGES" / "check.mo"}
 
 _MONTHS = [
     "January",
@@ -185,25 +40,72 @@ def sentence_of(finding: Mapping[str, Any], *, language: str) -> str:
     Raises KeyError for a text that is none of SENTENCES.
     """
     known = language if language in LANGUAGES else "en"
-    params = {name: _written(value, known) for name, value in finding["params"].items()}
-    return SENTENCES[finding["text"]][known].format(**params)
+    sentence = _said(finding, known)
+    return sentence[:1].upper() + sentence[1:]
+
+
+def _said(saying: Mapping[str, Any], language: str) -> str:
+    """A text with its parameters, which may be texts in their turn."""
+    params = {name: _written(value, language) for name, value in saying["params"].items()}
+    return catalogue(language).gettext(SENTENCES[saying["text"]]).format(**params)
+
+
+@cache
+def catalogue(language: str) -> NullTranslations:
+    """The translations into `language`; English needs none."""
+    path = CATALOGUES.get(language)
+    if path is None:
+        return NullTranslations()
+    with path.open("rb") as file:
+        return GNUTranslations(file)
 
 
 def _written(value: Any, language: str) -> str | _Count:
-    if isinstance(value, Mapping):
-        return written_money(value, language)
+    """A parameter as the reader writes it: a number of things, a day (ISO), a list of texts, or by its keys an amount,
+    a text, a time of day, a span of hours."""
+    if isinstance(value, int):
+        return _Count(value, language)
     if isinstance(value, str):
         return written_day(date.fromisoformat(value), language)
-    return _Count(value) if isinstance(value, int) else str(value)
+    if isinstance(value, list):
+        return catalogue(language).gettext(BETWEEN).join(_said(one, language) for one in value)
+    if "text" in value:
+        return _said(value, language)
+    if "time" in value:
+        return _written_time(value, language)
+    if "hours" in value:
+        return _written_span(value["hours"], language)
+    return written_money(value, language)
 
 
-class _Count(int):
+class _Count:
     """A number of things: ``{days:day}`` reads "1 day", "2 days"."""
+
+    def __init__(self, count: int, language: str) -> None:
+        self.count = count
+        self.language = language
 
     def __format__(self, thing: str) -> str:
         if not thing:
-            return str(int(self))
-        return f"{int(self)} {thing}" if self == 1 else f"{int(self)} {thing}s"
+            return str(self.count)
+        one, many = COUNTS[thing]
+        return catalogue(self.language).ngettext(one, many, self.count).format(count=self.count)
+
+
+def _written_time(value: Mapping[str, str], language: str) -> str:
+    """``22:41``, and where a zone is named whose clock it is: ``22:41 (Shanghai time)``, ``北京时间22:41``."""
+    if "zone" not in value:
+        return value["time"]
+    texts = catalogue(language)
+    place = value["zone"].rpartition("/")[2].replace("_", " ")
+    return texts.gettext(CLOCK).format(time=value["time"], place=texts.gettext(place))
+
+
+def _written_span(hours: int, language: str) -> str:
+    """``7 days``, where it is whole days and more than one; else hours."""
+    if hours % 24 == 0 and hours > 24:
+        return f"{_Count(hours // 24, language):day}"
+    return f"{_Count(hours, language):hour}"
 
 
 def written_money(value: Mapping[str, str], language: str) -> str:

@@ -5,67 +5,73 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from disputes.check.causes import Cause, Holding
+from disputes.check.causes import TOO_FEW_DAYS, Cause
 from disputes.check.facts import ACCOUNT_GROUNDS
+from disputes.check.recipient import RECIPIENT_GROUNDS
 
 CUSTOMER_RIGHT = "customer_right"
 PARTLY_RIGHT = "partly_right"
 LENDER_RIGHT = "lender_right"
 INCONCLUSIVE = "inconclusive"
 
-COVERED_GROUNDS = ACCOUNT_GROUNDS
+CONTACT_GROUNDS = frozenset({"too_frequent", "outside_hours"})
+COVERED_GROUNDS = ACCOUNT_GROUNDS | CONTACT_GROUNDS | RECIPIENT_GROUNDS
 """Grounds that criteria can settle; any other is a person's to judge."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Verdict:
+    """`cause`: the row that explains the message; None: none holds."""
+
     verdict: str
-    cause: str | None
-    detail: str | None
+    cause: Cause | None
 
 
 def decide(
     *,
     ground: str,
-    holding: Sequence[tuple[Cause, Holding]],
-    tells: bool,
-    fresh: bool,
+    holding: Sequence[Cause],
+    tells: bool = True,
+    fresh: bool = True,
+    contacts_tell: bool = True,
     claims_something: bool = True,
+    too_few_days: bool = False,
 ) -> Verdict:
     """The verdict on `ground`, from the causes that hold, in the table's order.
 
-    `tells`: the records hold the account; `fresh`: they are recent enough to speak against the customer;
-    `claims_something`: the message named an amount or days, without which nobody can say that they were right.
+    `tells`: the records hold the account; `fresh`: they are recent enough to speak of it against the customer;
+    `contacts_tell`: they can tell how often the person was written to; `claims_something`: the message named an amount
+    or days, without which nobody can say that they were right; `too_few_days`: there were arrears, only not enough for
+    the rule.
 
     1. the cause is the first that answers the ground, else the first that holds; 2. a ground that no criterion covers
     is inconclusive; 3. a cause that answers makes the customer right, or right in part where that is all that it
-    shows; 4. where none answers, records that are missing or too old tell nothing; 5. only other causes: right in
-    part; 6. none: the lender.
+    shows; 4. where none answers, the recipient is a person's to judge, and records that are missing or too old tell
+    nothing of the account, nor of how often; 5. only other causes: right in part; 6. none: the lender.
     """
-    answering = [(cause, held) for cause, held in holding if ground in cause.answers]
-    named = (answering or list(holding))[:1]
-    cause = named[0][0].name if named else None
-    detail = named[0][1].detail if named else None
-    return Verdict(
-        verdict=_weigh(ground, answering, holding, tells, fresh, claims_something), cause=cause, detail=detail
-    )
+    answering = [cause for cause in holding if ground in cause.answers]
+    named = answering or holding
+    verdict = INCONCLUSIVE
+    if ground in COVERED_GROUNDS:
+        if answering:
+            in_part = too_few_days and all(cause.in_part == TOO_FEW_DAYS for cause in answering)
+            verdict = PARTLY_RIGHT if in_part else CUSTOMER_RIGHT
+        elif _can_tell(ground, tells and fresh, contacts_tell):
+            verdict = _without_answer(ground, holding, claims_something)
+    return Verdict(verdict=verdict, cause=named[0] if named else None)
 
 
-def _weigh(
-    ground: str,
-    answering: Sequence[tuple[Cause, Holding]],
-    holding: Sequence[tuple[Cause, Holding]],
-    tells: bool,
-    fresh: bool,
-    claims_something: bool,
-) -> str:
-    if ground not in COVERED_GROUNDS:
-        return INCONCLUSIVE
-    if answering:
-        return PARTLY_RIGHT if all(held.partly for _, held in answering) else CUSTOMER_RIGHT
-    if not tells or not fresh:
-        return INCONCLUSIVE
-    if any(cause.name != "unauthorised_send" for cause, _ in holding):
+def _can_tell(ground: str, account_tells: bool, contacts_tell: bool) -> bool:
+    """Whether silence of the records speaks against the customer."""
+    if ground in RECIPIENT_GROUNDS:
+        return False
+    if ground in ACCOUNT_GROUNDS:
+        return account_tells
+    return contacts_tell or ground != "too_frequent"
+
+
+def _without_answer(ground: str, holding: Sequence[Cause], claims_something: bool) -> str:
+    if any(cause.counts for cause in holding):
         return PARTLY_RIGHT
     if ground == "wrong_amount" and not claims_something:
         return INCONCLUSIVE

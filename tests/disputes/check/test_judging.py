@@ -415,18 +415,7 @@ def test_the_account_answers_the_four_grounds_about_it(ground: str):
     assert answer(judged(SETTLED, ground))[:2] == ("customer_right", "settled_loan")
 
 
-@pytest.mark.parametrize(
-    "ground",
-    [
-        "not_my_debt",
-        "identity_theft",
-        "too_frequent",
-        "outside_hours",
-        "third_party_contacted",
-        "agent_conduct",
-        "other",
-    ],
-)
+@pytest.mark.parametrize("ground", ["identity_theft", "agent_conduct", "other"])
 def test_a_ground_that_no_criterion_covers_is_for_a_person_whatever_the_account_says(ground: str):
     assert judged(SETTLED, ground).verdict == judged(OVERDUE, ground).verdict == "inconclusive"
     assert judged(SETTLED, ground).cause == "settled_loan"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -101,9 +102,12 @@ def slowly(history: History, message: CollectionMessage) -> tuple[str, str | Non
         found.append(("automation_rule", True))
     if was.days_past_due < needs and listed.days_past_due < needs:
         found.append(("system_error", not only_too_few))
-    if not found:
-        return "lender_right", None
-    return ("customer_right" if any(full for _, full in found) else "partly_right"), found[0][0]
+    if found:
+        return ("customer_right" if any(full for _, full in found) else "partly_right"), found[0][0]
+    hour = at.astimezone(ZoneInfo(history.lender_time_zone)).hour
+    if message.category != "statutory" and not 8 <= hour < 21:
+        return "partly_right", "automation_rule"
+    return "lender_right", None
 
 
 def needed(message: CollectionMessage, rule: SendingRuleVersion | None) -> int:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from ast import literal_eval
+from gettext import GNUTranslations
+from pathlib import Path
+from string import Formatter
 from typing import Any
 
 import pytest
 
 from disputes.check.finding import Finding
 from disputes.check.judging import judge
-from disputes.check.sentences import LANGUAGES, SENTENCES, sentence_of
+from disputes.check.sentences import CATALOGUES, LANGUAGES, catalogue, sentence_of
+from disputes.check.texts import BETWEEN, CLOCK, COUNTS, RETIRED, SENTENCES
+from disputes.policy.packs import Pack
+from tests.disputes.check import test_changes, test_sending
 from tests.disputes.check.book import claim, read_book
 from tests.disputes.check.test_judging import CLAIMED, HOUSE, STORIES
 
@@ -16,24 +23,54 @@ from tests.disputes.check.test_judging import CLAIMED, HOUSE, STORIES
 def told() -> list[dict[str, Any]]:
     """Every finding of every story, as it is stored."""
     found: list[Finding] = []
+
+    def tell(table: str, ground: str, *payments: str, watermarks: bool = True, pack: Pack = HOUSE) -> None:
+        book = read_book(table, watermarks=watermarks)
+        found.extend(
+            judge(history=book.history, message=book.message, claim=claim(ground, *payments), pack=pack).findings
+        )
+
     for table, _ in STORIES.values():
-        book = read_book(table, watermarks=False)
-        found += judge(history=book.history, message=book.message, claim=claim("not_overdue"), pack=HOUSE).findings
+        tell(table, "not_overdue", watermarks=False)
+    for ground, table, _, _ in test_sending.STORIES.values():
+        tell(table, ground)
+    for table, _ in test_changes.STORIES.values():
+        tell(table, "not_overdue")
+    for pack, table in test_sending.OTHER_PACKS:
+        tell(table, "third_party_contacted", pack=pack)
     claims = ("2026-03-09 400.00", "2026-03-09 250.00", "2026-03-14 100.00", "2026-03-08 50.00", "2026-03-09 9.00")
     for extra in ("claims 350.00  days 2", "claims 1.00  days 9"):
-        book = read_book(CLAIMED.rstrip() + f"  {extra}")
-        found += judge(
-            history=book.history, message=book.message, claim=claim("already_paid", *claims), pack=HOUSE
-        ).findings
+        tell(CLAIMED.rstrip() + f"  {extra}", "already_paid", *claims)
     for table in TWICE:
-        book = read_book(table)
-        twice = ("2026-03-08 50.00", "2026-03-08 50.00")
-        found += judge(
-            history=book.history, message=book.message, claim=claim("already_paid", *twice), pack=HOUSE
-        ).findings
+        tell(table, "already_paid", "2026-03-08 50.00", "2026-03-08 50.00")
+        tell(table, "already_paid", "2026-03-08 50.00", "2026-03-08 50.00", watermarks=False)
+        tell(table, "already_paid", "2026-03-08 9.00", watermarks=False)
+    for payments in (["2026-02-20 400.00"], ["2026-02-20 400.00", "2026-02-20 250.00"]):
+        tell(CLAIMED, "already_paid", *payments)
+    for table in AMOUNTS:
+        tell(table, "wrong_amount")
     return [one.render() for one in found]
 
 
+def spoken(saying: dict[str, Any]) -> set[str]:
+    """The texts of a finding, and of the texts that are among its parameters."""
+    texts = {saying["text"]}
+    for value in saying["params"].values():
+        for one in value if isinstance(value, list) else [value]:
+            if isinstance(one, dict) and "text" in one:
+                texts |= spoken(one)
+    return texts
+
+
+PARTS = "principal 700 interest 100 fees 50 penalties 40"
+AMOUNTS = (
+    f"due 1 2026-03-10 900.00 {PARTS}\nmessage urge 2026-03-12T10:00  claims 1000.00",
+    f"due 1 2026-03-10 900.00 {PARTS}\nmessage urge 2026-03-12T10:00  claims 800.00",
+    "due 1 2026-03-10 900.00\nmessage urge 2026-03-12T10:00  claims 1000.00",
+    "due 1 2026-03-10 900.00\npaid p1 2026-03-09 900.00\nmessage urge 2026-03-12T10:00  claims 1000.00",
+    "due 1 2026-03-10 900.00\npaid p1 2026-03-09 300.00 posted 2026-03-13\n"
+    "message urge 2026-03-12T10:00  claims 900.00",
+)
 UNPAID = "due 1 2026-03-10 1000.00\nmessage urge 2026-03-12T10:00\n"
 TWICE = (
     # The same payment twice: in time, late, after the message, undone, and unknown to the records.
@@ -46,12 +83,57 @@ TWICE = (
 
 
 def test_every_sentence_is_spoken_by_some_story_and_no_story_lacks_one():
-    spoken = {one["text"] for one in told()}
-    assert spoken | {"records_missing"} == set(SENTENCES)
+    said = set().union(*(spoken(one) for one in told()))
+    assert said | {"records_missing"} | RETIRED == set(SENTENCES)
 
 
-def test_every_text_is_written_in_both_languages():
-    assert {key for key, texts in SENTENCES.items() if set(texts) != set(LANGUAGES)} == set()
+def test_a_sentence_that_no_criterion_speaks_any_more_can_still_be_read_from_a_stored_check():
+    params = {"claimed": {"amount": "9.00", "currency": "CNY"}, "amount": {"amount": "8.00", "currency": "CNY"}}
+    stored = {"text": "amount_differs", "params": params}
+    assert sentence_of(stored, language="en") == "The message named CNY 9.00; by the records it was CNY 8.00."
+
+
+class TestTheCatalogue:
+    def test_the_compiled_catalogue_says_what_the_written_one_says(self):
+        for language, compiled in CATALOGUES.items():
+            with compiled.open("rb") as file:
+                entries = GNUTranslations(file)._catalog  # type: ignore[attr-defined]
+            assert {key: text for key, text in entries.items() if key} == read_catalogue(compiled.with_suffix(".po")), (
+                f"{language}: msgfmt was not run"
+            )
+
+    def test_every_text_is_translated_and_no_translation_is_left_over(self):
+        texts = {*SENTENCES.values(), *((one, 0) for one, _ in COUNTS.values()), CLOCK, BETWEEN}
+        for compiled in CATALOGUES.values():
+            written = read_catalogue(compiled.with_suffix(".po"))
+            assert texts <= set(written)
+            places = {text for text in set(written) - texts if isinstance(text, str)}
+            assert all(place.replace(" ", "").isalpha() for place in places)
+            assert all(written.values())
+
+    @pytest.mark.parametrize("text", [*SENTENCES.values(), CLOCK])
+    def test_a_translation_has_the_parameters_of_its_text(self, text):
+        for language in CATALOGUES:
+            assert parameters(catalogue(language).gettext(text)) == parameters(text)
+
+    def test_every_language_but_english_has_a_catalogue(self):
+        assert set(LANGUAGES) == {"en", *CATALOGUES}
+
+
+def parameters(text: str) -> set[str]:
+    return {name for _, name, _, _ in Formatter().parse(text) if name is not None}
+
+
+def read_catalogue(path: Path) -> dict[str | tuple[str, int], str]:
+    """A written catalogue as the standard library keeps a compiled one, without its header."""
+    found: dict[str | tuple[str, int], str] = {}
+    for block in path.read_text(encoding="utf-8").split("\n\n"):
+        lines = [line.split(" ", 1) for line in block.splitlines() if line and line[0] not in '#"']
+        entry = {keyword: literal_eval(text) for keyword, text in lines}
+        if entry.get("msgid"):
+            one = entry["msgid"]
+            found[(one, 0) if "msgid_plural" in entry else one] = entry.get("msgstr[0]") or entry["msgstr"]
+    return found
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -76,7 +158,7 @@ def test_amounts_and_days_are_written_as_the_reader_writes_them():
     english = sentence_of(finding, language="en")
     assert english == "On 12 March 2026 the loan was 2 days overdue: CNY 12,345.60, due since 10 March 2026."
     chinese = sentence_of(finding, language="zh-hans")
-    assert chinese == "2026年3月12日这笔贷款已逾期2天:应于2026年3月10日归还,逾期金额12,345.60元。"
+    assert chinese == "2026年3月12日这笔贷款已逾期2天：应于2026年3月10日归还，逾期金额12,345.60元。"
     assert sentence_of(finding, language="fr") == english
 
 
