@@ -63,15 +63,15 @@ def instalment(number: int) -> InstalmentVersion:
         loan="L1",
         number=number,
         due_on=date(2026, number, 10),
-        amount=Decimal("1080.25"),
-        principal=Decimal("1000.00"),
-        interest=Decimal("75.25"),
-        fees=Decimal("5.00"),
-        penalties=Decimal("0.00"),
+        amount=Decimal("1080.250"),
+        principal=Decimal("1000.000"),
+        interest=Decimal("75.250"),
+        fees=Decimal("5.000"),
+        penalties=Decimal("0.000"),
     )
 
 
-def repayment(number: int, *, amount: str = "1080.25", posted_after: timedelta = timedelta(hours=4)) -> Any:
+def repayment(number: int, *, amount: str = "1080.250", posted_after: timedelta = timedelta(hours=4)) -> Any:
     paid_at = datetime(2026, number, 8, 6, 30, tzinfo=UTC)
     return RepaymentVersion(
         external_id=f"P{number}",
@@ -101,7 +101,7 @@ def base(last: tuple[RepaymentVersion, ...]) -> History:
                 posted_at=datetime(2025, 12, 20, tzinfo=UTC),
                 customer="C1",
                 currency="CNY",
-                principal=Decimal("12000.00"),
+                principal=Decimal("12000.000"),
                 opened_on=date(2025, 12, 20),
                 time_zone="Asia/Shanghai",
             ),
@@ -132,12 +132,12 @@ MESSAGE = CollectionMessage(
     phone=PHONE,
     text="b2" * 16,
 )
-PART = repayment(12, amount="580.25")
+PART = repayment(12, amount="580.250")
 LATE = repayment(12, posted_after=timedelta(days=14))
 
 
 def worlds() -> tuple[World, ...]:
-    claiming = replace(MESSAGE, claimed_amount=Decimal("500.00"), claimed_days_past_due=10)
+    claiming = replace(MESSAGE, claimed_amount=Decimal("500.000"), claimed_days_past_due=10)
     moved = tuple(
         replace(repayment(number), posted_at=posted_at)
         for number, posted_at in ((11, SENT - timedelta(hours=2)), (12, SENT + timedelta(days=1)))

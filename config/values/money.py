@@ -45,8 +45,13 @@ def decimals_of(amount: Decimal) -> int:
 
 def render_amount(amount: Decimal, currency: str) -> str:
     """The amount as a string with the currency's decimals; more are shown where the amount has them."""
-    places = max(DECIMALS.get(currency, 2), decimals_of(amount))
-    return f"{amount:.{places}f}"
+    # Nearly every amount is written so already, or with the one zero more that numeric(18,3) adds.
+    text, places = str(amount), DECIMALS.get(currency, 2)
+    if places and text[-places - 1 : -places] == ".":
+        return text
+    if places == 2 and text[-4:-3] == "." and text[-1] == "0":
+        return text[:-1]
+    return f"{amount:.{max(places, decimals_of(amount))}f}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,22 +1,25 @@
-"""The account at an instant, on two clocks, line by line."""
+"""The account at an instant, on two clocks, line by line, and as the API shows it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from config.values.money import render_amount
-from disputes.check.facts import ALWAYS, History, InstalmentVersion
-from disputes.check.standing import ZERO, Standing, local_day, position_of_view, standing
+from disputes.check.clocks import Clock, clock_of
+from disputes.check.facts import ALWAYS, History, InstalmentVersion, RepaymentVersion
+from disputes.check.standing import ZERO, Standing, zone_named
 from disputes.check.versions import View, view_of
 
 USUAL_ALLOCATION = ("penalties", "fees", "interest", "principal")
+OTHER = "other"
+"""The component of what the parts of an instalment do not explain."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class AccountInstalment:
+class AccountInstalment(NamedTuple):
     """`paid_off_on`: the value date (local) of the payment that completed it; None: not complete, or nothing to pay."""
 
     external_id: str
@@ -28,8 +31,7 @@ class AccountInstalment:
     paid_off_on: date | None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class AccountRepayment:
+class AccountRepayment(NamedTuple):
     """`posted_at`: when the records first showed it so (None: always); `reversed_at`: None where it stands."""
 
     external_id: str
@@ -51,6 +53,8 @@ class Account:
     standing: Standing
     instalments: tuple[AccountInstalment, ...]
     repayments: tuple[AccountRepayment, ...]
+    clock: Clock = field(compare=False, repr=False)
+    """What it was made from."""
 
     @property
     def days_past_due(self) -> int:
@@ -91,126 +95,222 @@ def account_at(*, history: History, at: datetime, known_at: datetime | None = No
     Facts later than `at` are not true yet, whoever knows of them. Money goes to the oldest instalment first, by value
     date; a reversed repayment is as if it had never been, from its reversal on.
     """
-    return account_of(view_of(history=history, at=at, known_at=known_at))
+    return account_on(clock_of(view_of(history=history, at=at, known_at=known_at)))
 
 
 def account_of(view: View) -> Account:
     """The account of a view that has been made already."""
-    position = position_of_view(view)
-    stands = standing(position=position, at=view.at)
+    return account_on(clock_of(view))
+
+
+def account_on(clock: Clock) -> Account:
+    """The account of a clock, line by line."""
+    zone, settled = zone_named(clock.time_zone), clock.standing.settled
+    lines = []
+    for one, paid, completed_at in fill(clock.instalments, clock.counted):
+        outstanding = ZERO if settled else one.amount - paid
+        paid_off_on = None if completed_at is None else completed_at.astimezone(zone).date()
+        lines.append(
+            AccountInstalment(one.external_id, one.number, one.due_on, one.amount, paid, outstanding, paid_off_on)
+        )
     return Account(
-        exists=view.terms is not None,
-        at=view.at,
-        currency=position.currency,
-        time_zone=position.time_zone,
-        standing=stands,
-        instalments=_instalments(view, settled=stands.settled),
+        exists=clock.terms is not None,
+        at=clock.at,
+        currency=clock.currency,
+        time_zone=clock.time_zone,
+        standing=clock.standing,
+        instalments=tuple(lines),
         repayments=tuple(
-            AccountRepayment(
-                external_id=row.version.external_id,
-                amount=row.version.amount,
-                paid_at=row.version.paid_at,
-                posted_at=shown_at(row.version.posted_at),
-                reversed_at=row.reversed_at,
-            )
-            for row in view.repayments
+            [
+                AccountRepayment(one.external_id, one.amount, one.paid_at, shown_at(one.posted_at), reversed_at)
+                for one, reversed_at in clock.view.repayments
+            ]
         ),
+        clock=clock,
     )
 
 
-def _instalments(view: View, *, settled: bool) -> tuple[AccountInstalment, ...]:
-    money = [(row.version.paid_at, row.version.amount) for row in view.repayments if row.reversed_at is None]
-    lines = []
-    left, at, turn = ZERO, view.at, 0
-    for one in view.instalments:
-        paid = ZERO
-        while paid < one.amount:
-            if left == ZERO:
-                if turn == len(money):
-                    break
-                at, left = money[turn]
-                turn += 1
-            part = min(left, one.amount - paid)
-            paid += part
-            left -= part
-        complete = one.amount > ZERO and paid == one.amount
-        lines.append(
-            AccountInstalment(
-                external_id=one.external_id,
-                number=one.number,
-                due_on=one.due_on,
-                amount=one.amount,
-                paid=paid,
-                outstanding=ZERO if settled else one.amount - paid,
-                paid_off_on=local_day(at, view.time_zone) if complete else None,
-            )
-        )
-    return tuple(lines)
+def fill(
+    instalments: Iterable[InstalmentVersion], payments: Iterable[RepaymentVersion]
+) -> Iterator[tuple[InstalmentVersion, Decimal, datetime | None]]:
+    """Each instalment with what was paid of it by the payments that stand, and the value date of the one that completed
+    it.
+
+    Both come in their order (as in `View`). None: it is not complete, or there was nothing to pay.
+    """
+    owed = came_in = before = ZERO
+    paid_at: datetime | None = None
+    money = iter(payments)
+    for one in instalments:
+        amount = one.amount
+        owed += amount
+        while came_in < owed:
+            payment = next(money, None)
+            if payment is None:
+                break
+            came_in += payment.amount
+            paid_at = payment.paid_at
+        if came_in >= owed:
+            yield one, amount, paid_at if amount else None
+        else:
+            yield one, came_in - before if came_in > before else ZERO, None
+        before = owed
 
 
-def parts_left(*, instalment: InstalmentVersion, paid: Decimal, allocation: tuple[str, ...] = ()) -> dict[str, Decimal]:
-    """What is left of an instalment, by component, when `paid` of it came in, in the loan's order of allocation.
+class Part(NamedTuple):
+    """One component of an instalment."""
+
+    amount: Decimal
+    paid: Decimal
+    outstanding: Decimal
+
+
+def parts_of(
+    *, instalment: InstalmentVersion, paid: Decimal, allocation: tuple[str, ...] = (), settled: bool = False
+) -> dict[str, Part]:
+    """What was paid and is left of an instalment, by component, when `paid` of it came in, in the loan's order of
+    allocation.
 
     A component that the order does not name comes after those that it does, in the usual order; what the parts do not
     explain of the amount stands under ``other``, last. Parts that exceed the amount are taken as they are, up to the
-    amount.
+    amount. `settled`: nothing is outstanding any more, whatever was paid.
     """
-    order = (*allocation, *(part for part in USUAL_ALLOCATION if part not in allocation))
-    left: dict[str, Decimal] = {}
+    parts: dict[str, Part] = {}
     room = instalment.amount
-    for part in order:
-        stated: Decimal | None = getattr(instalment, part, None)
-        if stated is None:
-            continue
-        amount = min(stated, room)
+
+    def take(name: str, amount: Decimal) -> None:
+        nonlocal paid, room
         room -= amount
         covered = min(paid, amount)
         paid -= covered
-        left[part] = amount - covered
+        parts[name] = Part(amount, covered, ZERO if settled else amount - covered)
+
+    for name in (*allocation, *(one for one in USUAL_ALLOCATION if one not in allocation)):
+        stated: Decimal | None = getattr(instalment, name, None)
+        if stated is not None:
+            take(name, min(stated, room))
     if room > ZERO:
-        left["other"] = max(ZERO, room - paid)
-    return left
+        take(OTHER, room)
+    return parts
+
+
+def parts_left(*, instalment: InstalmentVersion, paid: Decimal, allocation: tuple[str, ...] = ()) -> dict[str, Decimal]:
+    """What is left of an instalment, by component (as `parts_of`)."""
+    parts = parts_of(instalment=instalment, paid=paid, allocation=allocation)
+    return {name: part.outstanding for name, part in parts.items()}
+
+
+def by_component(account: Account) -> tuple[dict[str, Part], ...]:
+    """Paid and outstanding of every instalment of the account, by component, in the loan's order of allocation."""
+    terms = account.clock.terms
+    allocation = terms.allocation if terms is not None else ()
+    return tuple(
+        [
+            parts_of(instalment=one, paid=line.paid, allocation=allocation, settled=account.settled)
+            for one, line in zip(account.clock.instalments, account.instalments, strict=True)
+        ]
+    )
 
 
 def render(account: Account) -> dict[str, Any]:
     """The ACCOUNT of the API, JSON-ready: money as strings with its currency, dates and times in ISO form (times in
     UTC)."""
-    currency = account.currency
+    return render_clocks(account.clock)[0]
 
-    def money(amount: Decimal) -> dict[str, str]:
-        return {"amount": render_amount(amount, currency), "currency": currency}
 
-    return {
-        "days_past_due": account.days_past_due,
-        "delinquent_days": account.delinquent_days,
-        "overdue_amount": money(account.overdue_amount),
-        "oldest_unpaid_due_on": render_day(account.oldest_unpaid_due_on),
-        "next_due_on": render_day(account.next_due_on),
-        "settled": account.settled,
-        "outstanding": money(account.outstanding),
-        "overpaid": money(account.overpaid),
-        "instalments": [
-            {
-                "number": line.number,
-                "due_on": line.due_on.isoformat(),
-                "amount": money(line.amount),
-                "paid": money(line.paid),
-                "outstanding": money(line.outstanding),
-                "paid_off_on": render_day(line.paid_off_on),
+def render_clocks(*clocks: Clock) -> list[dict[str, Any]]:
+    """The ACCOUNT of each clock, as `render` gives it. Clocks of one matter share the lines in which they agree (equal
+    clocks all of them), and a line its equal amounts: what is rendered is read, and never changed."""
+    first = _Rendering(clocks[0])
+    return [
+        first.account,
+        *[first.account if one is clocks[0] else _Rendering(one, first).account for one in clocks[1:]],
+    ]
+
+
+class _Rendering:
+    """One clock's ACCOUNT, and its parts, for the next clock of the same matter to take over."""
+
+    __slots__ = ("account", "clock", "lines", "money", "rows")
+
+    def __init__(self, clock: Clock, like: _Rendering | None = None) -> None:
+        if like is not None and (
+            like.clock.terms is not clock.terms or like.clock.instalments is not clock.instalments
+        ):
+            like = None
+        self.clock = clock
+        self.money: dict[Decimal, dict[str, str]] = {} if like is None else like.money
+        self.lines: list[tuple[Decimal, datetime | None, dict[str, Any]]] = []
+        stands = clock.standing
+        counted = clock.counted
+        self._show_lines(counted, like)
+        self.rows = self._shown_rows(counted, like)
+        self.account: dict[str, Any] = {
+            "days_past_due": stands.days_past_due,
+            "delinquent_days": stands.delinquent_days,
+            "overdue_amount": self._of(stands.overdue_amount),
+            "oldest_unpaid_due_on": render_day(stands.oldest_unpaid_due_on),
+            "next_due_on": render_day(stands.next_due_on),
+            "settled": stands.settled,
+            "outstanding": self._of(stands.outstanding),
+            "overpaid": self._of(stands.overpaid),
+            "instalments": [shown for _, _, shown in self.lines],
+            "repayments": self.rows,
+        }
+
+    def _of(self, amount: Decimal) -> dict[str, str]:
+        found = self.money.get(amount)
+        if found is None:
+            currency = self.clock.currency
+            found = self.money[amount] = {"amount": render_amount(amount, currency), "currency": currency}
+        return found
+
+    def _show_lines(self, counted: Sequence[RepaymentVersion], like: _Rendering | None) -> None:
+        clock, of = self.clock, self.money.get
+        settled, zone = clock.standing.settled, zone_named(clock.time_zone)
+        add = self.lines.append
+        before = None if like is None or like.clock.standing.settled is not settled else iter(like.lines)
+        for one, paid, completed_at in fill(clock.instalments, counted):
+            if before is not None:
+                last = next(before)
+                if last[0] == paid and last[1] is completed_at:
+                    add(last)
+                    continue
+            amount = one.amount
+            whole = of(amount) or self._of(amount)
+            if paid is amount:
+                came_in, left = whole, of(ZERO) or self._of(ZERO)
+            else:
+                came_in, left = self._of(paid), self._of(ZERO if settled else amount - paid)
+            shown = {
+                "number": one.number,
+                "due_on": _DAYS[one.due_on],
+                "amount": whole,
+                "paid": came_in,
+                "outstanding": left,
+                "paid_off_on": None if completed_at is None else _DAYS[completed_at.astimezone(zone).date()],
             }
-            for line in account.instalments
-        ],
-        "repayments": [
-            {
-                "external_id": row.external_id,
-                "amount": money(row.amount),
-                "paid_at": render_instant(row.paid_at),
-                "posted_at": render_instant(row.posted_at),
-                "reversed_at": render_instant(row.reversed_at),
-            }
-            for row in account.repayments
-        ],
-    }
+            add((paid, completed_at, shown))
+
+    def _shown_rows(self, counted: Sequence[RepaymentVersion], like: _Rendering | None) -> list[dict[str, Any]]:
+        clock = self.clock
+        if clock.missing is None:
+            return [self._row(one, reversed_at) for one, reversed_at in clock.view.repayments]
+        if like is not None and like.clock.missing == ():
+            # The first clock knew all that counts; this one all but what it misses.
+            gone = {one.external_id for one in clock.missing}
+            return [row for row in like.rows if row["external_id"] not in gone]
+        return [self._row(one, None) for one in counted]
+
+    def _row(self, one: RepaymentVersion, reversed_at: datetime | None) -> dict[str, Any]:
+        posted_at = one.posted_at
+        return {
+            "external_id": one.external_id,
+            "amount": self.money.get(one.amount) or self._of(one.amount),
+            "paid_at": _instant(one.paid_at),
+            "posted_at": None if posted_at is ALWAYS or posted_at == ALWAYS else _instant(posted_at),
+            "reversed_at": None if reversed_at is None else _instant(reversed_at),
+        }
 
 
 def shown_at(posted_at: datetime) -> datetime | None:
@@ -219,9 +319,41 @@ def shown_at(posted_at: datetime) -> datetime | None:
 
 
 def render_day(day: date | None) -> str | None:
-    return None if day is None else day.isoformat()
+    return None if day is None else _DAYS[day]
 
 
 def render_instant(at: datetime | None) -> str | None:
     """ISO 8601 in UTC, with microseconds where there are any."""
-    return None if at is None else at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return None if at is None else _instant(at)
+
+
+def _instant(at: datetime) -> str:
+    since = at - _EPOCH
+    if since.microseconds:
+        return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return _DAYS[since.days] + _TIMES[since.seconds]
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class _Days(dict[date | int, str]):
+    """ISO text of a date, or of the so-many-eth day since 1970. Many loans fall due on the same days."""
+
+    def __missing__(self, day: date | int) -> str:
+        if len(self) > 65_536:
+            self.clear()
+        written = (day if isinstance(day, date) else date.fromordinal(_EPOCH.toordinal() + day)).isoformat()
+        self[day] = written
+        return written
+
+
+class _Times(dict[int, str]):
+    """The rest of an instant's ISO text, of a second of the day."""
+
+    def __missing__(self, second: int) -> str:
+        written = self[second] = f"T{second // 3600:02}:{second // 60 % 60:02}:{second % 60:02}Z"
+        return written
+
+
+_DAYS, _TIMES = _Days(), _Times()

@@ -1,92 +1,77 @@
 """The account at the instant sent, on three clocks of knowledge, worked out once where they do not differ.
 
 Most accounts have one version a record, nothing reversed and nothing void. Of these one pass gives the figures of every
-clock, and only a repayment that was posted late makes the clocks differ; all else takes the way through `view_of`. Both
+clock, and only a repayment that was posted late sets the clocks apart; all else takes the way through `view_of`. Both
 give the same, and the lines of an account are made only where somebody asks for them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from decimal import Decimal
 
 from disputes.check.facts import ALWAYS, History, InstalmentVersion, LoanVersion, Position, RepaymentVersion
-from disputes.check.standing import ZERO, Line, Standing, local_day, stands
+from disputes.check.standing import ZERO, Line, local_day, stands
 from disputes.check.versions import StandingRepayment, View, known, true_at, view_of
 
 
 class Clock:
     """The account at the instant sent, with what was known at `known_at` (None: all that is known today).
 
-    `terms`, `dated` and `instalments` as in `View`; `lines`: theirs, as the figures need them; `paid`: the sum of what
-    stands. Equal clocks of one matter are one object. The view and the position are made when they are asked for first.
+    `terms`, `dated`, `instalments` and `time_zone` as in `View`; `lines`: the instalments as the figures need them;
+    `paid`: the sum of what stands; `missing`: the repayments that count today and that this clock did not know, by
+    value date, where nothing else sets the clocks apart (None: more may). Equal clocks of one matter are one object.
     """
 
     __slots__ = (
+        "_counted",
         "_position",
         "_view",
         "at",
         "dated",
-        "history",
         "instalments",
         "known_at",
         "lines",
+        "loan",
+        "missing",
         "paid",
         "standing",
         "terms",
+        "time_zone",
     )
 
     def __init__(
         self,
         *,
-        history: History,
+        loan: str,
         at: datetime,
         known_at: datetime | None,
         terms: LoanVersion | None,
         dated: LoanVersion | None,
+        time_zone: str,
         day: date,
         instalments: tuple[InstalmentVersion, ...],
-        lines: list[Line],
+        lines: Sequence[Line],
         paid: Decimal,
+        counted: Sequence[RepaymentVersion],
+        missing: tuple[RepaymentVersion, ...] | None,
         view: View | None = None,
     ) -> None:
-        self.history = history
+        self.loan = loan
         self.at = at
         self.known_at = known_at
         self.terms = terms
         self.dated = dated
+        self.time_zone = time_zone
         self.instalments = instalments
         self.lines = lines
         self.paid = paid
-        self.standing: Standing = stands(day=day, lines=lines, paid=paid, terms=terms, dated=dated)
+        self.missing = missing
+        self.standing = stands(day=day, lines=lines, paid=paid, terms=terms, dated=dated)
+        self._counted = counted
         self._view = view
         self._position: Position | None = None
-
-    @property
-    def view(self) -> View:
-        """The records line by line."""
-        if self._view is None:
-            self._view = _plain_view(self)
-        return self._view
-
-    @property
-    def position(self) -> Position:
-        """What a position would keep of these records."""
-        if self._position is None:
-            dated = self.dated
-            self._position = Position(
-                currency=self.currency,
-                time_zone=self.time_zone,
-                grace_days=self.terms.grace_days if self.terms is not None else 0,
-                tolerance=self.tolerance,
-                settled_on=dated.settled_on if dated is not None else None,
-                written_off_on=dated.written_off_on if dated is not None else None,
-                pauses=dated.pauses if dated is not None else (),
-                arrangements=dated.arrangements if dated is not None else (),
-                lines=tuple(self.lines),
-                paid=self.paid,
-            )
-        return self._position
 
     @property
     def currency(self) -> str:
@@ -97,75 +82,139 @@ class Clock:
         return self.terms.tolerance if self.terms is not None else ZERO
 
     @property
-    def time_zone(self) -> str:
-        return (self.terms.time_zone if self.terms is not None else None) or self.history.lender_time_zone
+    def counted(self) -> Sequence[RepaymentVersion]:
+        """The repayments that stand, by value date."""
+        if not self.missing:
+            return self._counted
+        gone = {one.external_id for one in self.missing}
+        return [one for one in self._counted if one.external_id not in gone]
+
+    @property
+    def view(self) -> View:
+        """The records line by line."""
+        if self._view is None:
+            self._view = View(
+                loan=self.loan,
+                at=self.at,
+                known_at=self.known_at,
+                terms=self.terms,
+                dated=self.dated,
+                voided=False,
+                instalments=self.instalments,
+                repayments=tuple([StandingRepayment(one, None) for one in self.counted]),
+                time_zone=self.time_zone,
+            )
+        return self._view
+
+    @property
+    def position(self) -> Position:
+        """What a position would keep of these records."""
+        if self._position is None:
+            terms, dated = self.terms, self.dated
+            self._position = Position(
+                currency=self.currency,
+                time_zone=self.time_zone,
+                grace_days=terms.grace_days if terms is not None else 0,
+                tolerance=self.tolerance,
+                settled_on=dated.settled_on if dated is not None else None,
+                written_off_on=dated.written_off_on if dated is not None else None,
+                pauses=dated.pauses if dated is not None else (),
+                arrangements=dated.arrangements if dated is not None else (),
+                lines=tuple(self.lines),
+                paid=self.paid,
+            )
+        return self._position
 
     def with_more_paid(self, more: Decimal) -> Clock:
         """The same records, with so much more paid."""
+        return self._with(paid=self.paid + more, known_at=self.known_at, missing=self.missing, view=self._view)
+
+    def without(self, missing: Sequence[RepaymentVersion], *, known_at: datetime) -> Clock:
+        """The clock of a moment that knew all of this one but the repayments `missing`, by value date."""
+        paid = self.paid
+        for one in missing:
+            paid -= one.amount
+        return self._with(paid=paid, known_at=known_at, missing=tuple(missing), view=None)
+
+    def _with(
+        self,
+        *,
+        paid: Decimal,
+        known_at: datetime | None,
+        missing: tuple[RepaymentVersion, ...] | None,
+        view: View | None,
+    ) -> Clock:
         return Clock(
-            history=self.history,
+            loan=self.loan,
             at=self.at,
-            known_at=self.known_at,
+            known_at=known_at,
             terms=self.terms,
             dated=self.dated,
+            time_zone=self.time_zone,
             day=self.standing.day,
             instalments=self.instalments,
             lines=self.lines,
-            paid=self.paid + more,
-            view=self._view,
+            paid=paid,
+            counted=self._counted,
+            missing=missing,
+            view=view,
         )
 
 
 class Clocks:
     """`was`: with all that is known today; `listed`: as known at the list; `sent`: as known at the instant sent."""
 
-    __slots__ = ("_sent", "_unknown", "listed", "was")
+    __slots__ = ("_late", "_sent", "listed", "was")
 
-    def __init__(self, *, was: Clock, listed: Clock, sent: Clock | None, unknown: Decimal = ZERO) -> None:
+    def __init__(self, *, was: Clock, listed: Clock, sent: Clock | None, late: Sequence[RepaymentVersion] = ()) -> None:
         self.was = was
         self.listed = listed
         self._sent = sent
-        self._unknown = unknown
+        self._late = late
 
     @property
     def sent(self) -> Clock:
         if self._sent is None:
-            self._sent = _later(self.was, known_at=self.was.at, unknown=self._unknown)
+            self._sent = self.was.without(self._late, known_at=self.was.at)
         return self._sent
 
 
 def clocks_of(*, history: History, at: datetime, listed_at: datetime) -> Clocks:
     """The clocks of a message that was sent at `at` from a list made at `listed_at`, which is not later."""
-    return _plain_clocks(history, at, listed_at) or _clocks_by_version(history, at, listed_at)
+    return _plain_clocks(history, at, listed_at) or clocks_by_version(history=history, at=at, listed_at=listed_at)
 
 
-def clock_by_version(*, history: History, at: datetime, known_at: datetime | None) -> Clock:
-    """One clock the long way: every version, reversal and void is looked at."""
-    view = view_of(history=history, at=at, known_at=known_at)
+def clock_of(view: View) -> Clock:
+    """The clock of a view: the long way, on which every version, reversal and void was looked at."""
+    counted = [row.version for row in view.repayments if row.reversed_at is None]
     return Clock(
-        history=history,
-        at=at,
-        known_at=known_at,
+        loan=view.loan,
+        at=view.at,
+        known_at=view.known_at,
         terms=view.terms,
         dated=view.dated,
-        day=local_day(at, view.time_zone),
+        time_zone=view.time_zone,
+        day=local_day(view.at, view.time_zone),
         instalments=view.instalments,
         lines=[(one.due_on, one.amount) for one in view.instalments],
-        paid=sum((row.version.amount for row in view.repayments if row.reversed_at is None), ZERO),
+        paid=sum([one.amount for one in counted], ZERO),
+        counted=counted,
+        missing=None,
         view=view,
     )
 
 
-def _clocks_by_version(history: History, at: datetime, listed_at: datetime) -> Clocks:
+def clocks_by_version(*, history: History, at: datetime, listed_at: datetime) -> Clocks:
+    """The same as `clocks_of`, the long way for every account."""
     latest = _latest_posting(history)
-    was = clock_by_version(history=history, at=at, known_at=None)
-    sent = was if latest <= at else clock_by_version(history=history, at=at, known_at=at)
+    was = clock_of(view_of(history=history, at=at, known_at=None))
+    sent = was if latest <= at else clock_of(view_of(history=history, at=at, known_at=at))
     if latest <= listed_at:
         listed = was
     elif listed_at == at:
         listed = sent
     else:
-        listed = clock_by_version(history=history, at=at, known_at=listed_at)
+        listed = clock_of(view_of(history=history, at=at, known_at=listed_at))
     return Clocks(was=was, listed=listed, sent=sent)
 
 
@@ -183,101 +232,94 @@ def _plain_clocks(history: History, at: datetime, listed_at: datetime) -> Clocks
     """
     if history.reversals or history.voids:
         return None
-    loan = history.loan
-    paid = ZERO
-    late: list[RepaymentVersion] = []
-    for one in history.repayments:
-        if one.loan != loan:
-            return None
-        if one.paid_at <= at:
-            paid += one.amount
-            if one.posted_at > listed_at:
-                late.append(one)
-    lines: list[Line] = []
-    before, in_order = date.min, True
-    for line in history.instalments:
-        if line.loan != loan or line.posted_at > listed_at:
-            return None
-        if line.effective_at is not None and line.effective_at > at:
-            return None
-        due_on = line.due_on
-        if due_on <= before:
-            in_order = False
-        before = due_on
-        lines.append((due_on, line.amount))
-    if len({one.external_id for one in history.repayments}) < len(history.repayments):
-        return None
-    if len({line.external_id for line in history.instalments}) < len(lines):
+    read = _plain_money(history, at, listed_at)
+    schedule = _plain_schedule(history, at, listed_at)
+    if read is None or schedule is None:
         return None
     for version in history.loans:
-        if version.posted_at > listed_at or version.external_id != loan:
+        if version.posted_at > listed_at or version.external_id != history.loan:
             return None
+    counted, late, paid = read
+    instalments, lines = schedule
     terms = true_at(history.loans, at, None) if history.loans else None
-    dated = known(history.loans, None)
-    instalments = history.instalments
-    if not in_order:
-        instalments = tuple(sorted(instalments, key=_by_due_date_and_number))
-        lines = [(line.due_on, line.amount) for line in instalments]
     zone = (terms.time_zone if terms is not None else None) or history.lender_time_zone
     was = Clock(
-        history=history,
+        loan=history.loan,
         at=at,
         known_at=None,
         terms=terms,
-        dated=dated,
+        dated=known(history.loans, None),
+        time_zone=zone,
         day=local_day(at, zone),
         instalments=instalments,
         lines=lines,
         paid=paid,
+        counted=counted,
+        missing=(),
     )
     if not late:
         return Clocks(was=was, listed=was, sent=was)
-    listed = _later(was, known_at=listed_at, unknown=sum((one.amount for one in late), ZERO))
-    if listed_at == at:
+    listed = was.without(late, known_at=listed_at)
+    after = late if listed_at == at else [one for one in late if one.posted_at > at]
+    if len(after) == len(late):
         return Clocks(was=was, listed=listed, sent=listed)
-    after = [one.amount for one in late if one.posted_at > at]
-    return Clocks(was=was, listed=listed, sent=None if after else was, unknown=sum(after, ZERO))
+    return Clocks(was=was, listed=listed, sent=None if after else was, late=after)
 
 
-def _later(was: Clock, *, known_at: datetime, unknown: Decimal) -> Clock:
-    """The clock of a moment that knew all of `was` but `unknown` of its repayments."""
-    return Clock(
-        history=was.history,
-        at=was.at,
-        known_at=known_at,
-        terms=was.terms,
-        dated=was.dated,
-        day=was.standing.day,
-        instalments=was.instalments,
-        lines=was.lines,
-        paid=was.paid - unknown,
-    )
+def _plain_money(
+    history: History, at: datetime, listed_at: datetime
+) -> tuple[list[RepaymentVersion], list[RepaymentVersion], Decimal] | None:
+    """The repayments made by `at`, those of them that the list did not know, and the sum of the first."""
+    loan, paid = history.loan, ZERO
+    counted: list[RepaymentVersion] = []
+    late: list[RepaymentVersion] = []
+    before, in_order = ALWAYS, True
+    for one in history.repayments:
+        if one.loan != loan:
+            return None
+        paid_at = one.paid_at
+        if paid_at <= at:
+            paid += one.amount
+            counted.append(one)
+            if paid_at <= before:
+                in_order = False
+            before = paid_at
+            if one.posted_at > listed_at:
+                late.append(one)
+    if len({one.external_id for one in history.repayments}) < len(history.repayments):
+        return None
+    if not in_order:
+        counted.sort(key=_by_value_date)
+        late.sort(key=_by_value_date)
+    return counted, late, paid
 
 
-def _plain_view(clock: Clock) -> View:
-    """The view of a clock that `_plain_clocks` made: every repayment stands, and every line of the schedule counts."""
-    history, known_at = clock.history, clock.known_at
-    repayments = [
-        StandingRepayment(one, None)
-        for one in sorted(history.repayments, key=_by_value_date)
-        if one.paid_at <= clock.at and (known_at is None or one.posted_at <= known_at)
-    ]
-    return View(
-        loan=history.loan,
-        at=clock.at,
-        known_at=known_at,
-        terms=clock.terms,
-        dated=clock.dated,
-        voided=False,
-        instalments=clock.instalments,
-        repayments=tuple(repayments),
-        time_zone=clock.time_zone,
-    )
+def _plain_schedule(
+    history: History, at: datetime, listed_at: datetime
+) -> tuple[tuple[InstalmentVersion, ...], list[Line]] | None:
+    """The instalments in their order, and the same as lines."""
+    loan = history.loan
+    lines: list[Line] = []
+    before, in_order = date.min, True
+    for one in history.instalments:
+        if one.loan != loan or one.posted_at > listed_at or (one.effective_at is not None and one.effective_at > at):
+            return None
+        due_on = one.due_on
+        if due_on <= before:
+            in_order = False
+        before = due_on
+        lines.append((due_on, one.amount))
+    if len({one.external_id for one in history.instalments}) < len(lines):
+        return None
+    if in_order:
+        return history.instalments, lines
+    ordered = tuple(sorted(history.instalments, key=_by_due_date))
+    return ordered, [(one.due_on, one.amount) for one in ordered]
 
 
 def _by_value_date(one: RepaymentVersion) -> tuple[datetime, str]:
     return (one.paid_at, one.external_id)
 
 
-def _by_due_date_and_number(one: InstalmentVersion) -> tuple[date, int, str]:
+def _by_due_date(one: InstalmentVersion) -> tuple[date, int, str]:
     return (one.due_on, one.number, one.external_id)

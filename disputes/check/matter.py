@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import NamedTuple
 
 from disputes.check.clocks import Clock, Clocks, clocks_of
 from disputes.check.facts import (
@@ -219,8 +219,7 @@ def _faults(matter: Matter, clock: Clock) -> tuple[str, ...]:
     return tuple(found)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """Repayments that count as it was and did not, or with less, as known at the list."""
 
     posted: tuple[StandingRepayment, ...]
@@ -248,6 +247,18 @@ def change_since_list(*, matter: Matter, clock: Clock) -> Change:
 
 
 def _change(matter: Matter, clock: Clock) -> Change:
+    missed, still = matter.listed.missing, clock.missing
+    if missed is None or still is None:
+        return _change_by_version(matter, clock)
+    # Where the clocks differ by repayments alone, what the list missed and this clock knew is all that changed.
+    posted = tuple([StandingRepayment(one, None) for one in missed if one not in still])
+    more = ZERO
+    for row in posted:
+        more += row.version.amount
+    return Change(posted, more, (), ZERO)
+
+
+def _change_by_version(matter: Matter, clock: Clock) -> Change:
     listed = {row.version.external_id: row for row in matter.listed.view.repayments}
     stand = {row.version.external_id for row in matter.was.view.repayments if row.reversed_at is None}
     posted, revived = [], []
