@@ -88,6 +88,26 @@ def _share(raw: str) -> float:
     return value
 
 
+_RECORD_TYPES = (
+    "customer", "loan", "instalment", "repayment", "reversal", "sending_rule", "message", "void", "watermark",
+)  # fmt: skip
+
+
+def _shares(raw: str) -> dict[str, float]:
+    """Shares by type of record; under the empty name that of all others, which stands alone: `0.2,message:1`."""
+    shares: dict[str, float] = {}
+    for word in _words(raw):
+        type_, _, share = (part.strip() for part in word.rpartition(":"))
+        if type_ and type_ not in _RECORD_TYPES:
+            raise Unusable(f"may name {', '.join(_RECORD_TYPES)}")
+        if type_ in shares:
+            raise Unusable(f"has {type_ or 'a share of all types'} twice")
+        shares[type_] = _share(share)
+    if "" not in shares:
+        raise Unusable("needs a share for all types, such as 0.2 or 0.2,message:1")
+    return shares
+
+
 def _zone(raw: str) -> str:
     try:
         zoneinfo.ZoneInfo(raw.strip())
@@ -482,6 +502,19 @@ SETTINGS: tuple[Setting, ...] = (
         read=_whole(1, 64),
         meaning="Bulk calls (imports over 1 MiB) at once on one machine: fewer than its web processes.",
         default="1",
+    ),
+    Setting(
+        name="IMPORT_CHANGE_SHARE",
+        read=_shares,
+        meaning="Share (0 to 1) of the stored records of a type that one import may change; beyond it, it stops unless "
+        "told otherwise. By type where one is named; at 1 updates of the type are not counted.",
+        default="0.2,message:1,watermark:1",
+    ),
+    Setting(
+        name="IMPORT_CHANGE_FLOOR",
+        read=_whole(0, 100_000_000),
+        meaning="So many stored records of a type an import may always change.",
+        default="1000",
     ),
     Setting(
         name="TASK_WORKERS",

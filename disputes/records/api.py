@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
@@ -14,7 +15,7 @@ from django.urls import path
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema, inline_serializer
 from rest_framework import serializers
-from rest_framework.exceptions import NotFound, UnsupportedMediaType, ValidationError
+from rest_framework.exceptions import ErrorDetail, NotFound, UnsupportedMediaType, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -25,9 +26,11 @@ from config.api.places import Place, take_place
 from config.api.views import ServiceView
 from disputes.check.account import account_at, render
 from disputes.records import queries, rendering
-from disputes.records.importing import import_lines
-from disputes.records.models import Loan
-from disputes.records.reading import lines_of
+from disputes.records.csv_reading import HeaderRefused, csv_pieces, read_header
+from disputes.records.feeding import Feed, Piece, ndjson_pieces, refuse_piece, split_lines
+from disputes.records.guarding import Guard, TooManyChanges
+from disputes.records.importing import Result
+from disputes.records.models import RECORD_TYPES, Loan
 from disputes.records.versions import stored_record
 
 CHUNK = 64 * 1024
@@ -36,6 +39,8 @@ IN_MEMORY = 1024 * 1024
 BULK_FROM = 1024 * 1024
 """Bytes of a body from which an import is a bulk call; one of unknown length is."""
 NDJSON = "application/x-ndjson"
+CSV = "text/csv"
+_CHARSET = re.compile(r'charset\s*=\s*"?([^\s";]+)')
 READS = (NDJSON, "application/ndjson", "application/jsonl", "application/x-jsonlines", "application/json")
 
 
@@ -93,29 +98,71 @@ class ImportView(ServiceView):
     @extend_schema(
         operation_id="records_import",
         summary="Import records",
-        description="NDJSON: one record a line, any mix, applied in order. The answer has a result a line. A bad line "
-        "never spoils the good ones. A bulk import that finds no place is answered 429.",
+        description="NDJSON: one record a line, any mix, applied in order. Or CSV with a header, in UTF-8: an empty "
+        "cell is a field that the record does not have, a list or an object is JSON in its cell. The answer is NDJSON, "
+        "with a result a line. A bad line never spoils the good ones. An import that would change too many of the "
+        "stored records of a type stops: that batch and all after it are answered `too_many_changes`, what came before "
+        "stays. A bulk import that finds no place is answered 429.",
         parameters=[
             OpenApiParameter("dry_run", bool, description="Write nothing, and say what an import would do."),
+            OpenApiParameter(
+                "type", str, enum=RECORD_TYPES, description="Of CSV: what every row is, where no column `type` says it."
+            ),
+            OpenApiParameter(
+                "allow_changes", bool, description="Do not stop, however many stored records the import changes."
+            ),
         ],
-        request={NDJSON: {"type": "string", "description": "One JSON object a line."}},
+        request={
+            NDJSON: {"type": "string", "description": "One JSON object a line."},
+            CSV: {"type": "string", "description": "A header of field names, then one record a row."},
+        },
         responses={(200, NDJSON): OpenApiResponse(_RESULT, description="One result a line.")},
     )
     def post(self, request: Request) -> StreamingHttpResponse:
         plain: HttpRequest = request._request
         dry_run = _read_flag(request, "dry_run")
-        _check_content(request)
+        allow_changes = _read_flag(request, "allow_changes")
+        content_type = _check_content(request)
         length = _length(plain)
         answer = Answer(take_place() if length is None or length >= BULK_FROM else None)
         try:
-            lines = lines_of(_chunks(plain, length=length))
-            for result in import_lines(lines=lines, dry_run=dry_run, now=timezone.now()):
+            lines = split_lines(_chunks(plain, length=length))
+            pieces = _read_csv(request, lines) if content_type == CSV else ndjson_pieces(lines)
+            for result in _import_guarded(Feed(pieces), dry_run=dry_run, allow_changes=allow_changes):
                 answer.write(result.render())
         except BaseException:
             answer.close()
             raise
         size = answer.rewind()
         return StreamingHttpResponse(answer, content_type=NDJSON, headers={"Content-Length": str(size)})
+
+
+def _import_guarded(feed: Feed, *, dry_run: bool, allow_changes: bool) -> Iterator[Result]:
+    """Where the import stops because of what it would change, all that it did not write is answered so."""
+    now = timezone.now()
+    watch = None if allow_changes or dry_run else Guard(began_at=now)
+    try:
+        for told in feed.import_all(dry_run=dry_run, watch=watch, now=now):
+            yield told.result
+    except TooManyChanges as stopped:
+        detail = f"{stopped} Nothing from here on was written; with allow_changes=true it is."
+        for piece in feed.rest():
+            yield refuse_piece(piece, code="too_many_changes", detail=detail)
+
+
+def _read_csv(request: Request, lines: Iterator[Piece]) -> Iterator[Piece]:
+    type_ = request.query_params.get("type") or None
+    try:
+        return csv_pieces(lines, header=read_header(lines, type_=type_))
+    except HeaderRefused as refused:
+        raise ValidationError(_by_field(refused.errors)) from refused
+
+
+def _by_field(errors: list[dict[str, Any]]) -> dict[str, list[ErrorDetail]]:
+    found: dict[str, list[ErrorDetail]] = {}
+    for error in errors:
+        found.setdefault(error["attr"] or "non_field_errors", []).append(ErrorDetail(error["detail"], error["code"]))
+    return found
 
 
 def _read_flag(request: Request, name: str) -> bool:
@@ -125,13 +172,19 @@ def _read_flag(request: Request, name: str) -> bool:
     return asked in ("true", "1")
 
 
-def _check_content(request: Request) -> None:
-    content_type = (request.content_type or NDJSON).partition(";")[0].strip().lower()
-    if content_type not in READS:
-        raise UnsupportedMediaType(content_type, f"This call reads {NDJSON}.")
+def _check_content(request: Request) -> str:
+    """The media type of the body: NDJSON or CSV."""
+    content_type, _, parameters = (request.content_type or NDJSON).lower().partition(";")
+    content_type = content_type.strip()
+    if content_type not in (*READS, CSV):
+        raise UnsupportedMediaType(content_type, f"This call reads {NDJSON} and {CSV}.")
+    charset = _CHARSET.search(parameters)
+    if charset is not None and charset[1] not in ("utf-8", "utf8", "us-ascii"):
+        raise UnsupportedMediaType(content_type, "This call reads UTF-8.")
     encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
     if encoding not in ("", "identity"):
         raise UnsupportedMediaType(encoding, "This call reads no compressed body.")
+    return CSV if content_type == CSV else NDJSON
 
 
 def _length(request: HttpRequest) -> int | None:

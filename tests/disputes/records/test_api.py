@@ -11,7 +11,7 @@ import pytest
 from django.test import Client
 
 from config.api import places
-from disputes.records import api
+from disputes.records import api, feeding
 from disputes.records.models import Loan, LoanVersion
 from tests import callers
 from tests.disputes.records import importer
@@ -99,12 +99,48 @@ def test_a_flag_that_is_none_is_refused_by_name() -> None:
 
 
 @pytest.mark.parametrize(
-    "content_type", ["text/csv", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"]
+    "content_type",
+    ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "text/csv; charset=gbk"],
 )
 def test_another_form_is_refused(content_type: str) -> None:
     answer = system().post(IMPORT, body_of(importer.loan()), content_type=content_type)
     assert (answer.status_code, answer.json()["errors"][0]["code"]) == (415, "unsupported_media_type")
     assert not Loan.objects.exists()
+
+
+def test_csv_is_answered_as_ndjson_is() -> None:
+    body = b'external_id,customer,currency,pauses\r\nL1,C1,CNY,"[]"\r\n\r\nL2,,CNY,{\r\nL1,C1,CNY,\r\n'
+    answer = system().post(f"{IMPORT}?type=loan", body, content_type="text/csv; charset=utf-8")
+    assert answer["Content-Type"] == NDJSON
+    rows = results_of(answer)
+    assert [(row["line"], row["external_id"], row["result"]) for row in rows] == [
+        (2, "L1", "created"),
+        (4, "L2", "error"),
+        (5, "L1", "unchanged"),
+    ]
+    assert [(error["attr"], error["code"]) for error in rows[1]["errors"]] == [("pauses", "not_json")]
+
+
+def test_csv_of_several_types_has_a_column_for_it() -> None:
+    body = b"type,external_id,customer,currency,aim\nloan,L1,C1,CNY,\nsending_rule,S1,,,risk\n"
+    rows = results_of(system().post(f"{IMPORT}?dry_run=true", body, content_type="text/csv"))
+    assert [row["result"] for row in rows] == ["created", "created"]
+    assert not Loan.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("query", "body", "error"),
+    [
+        ("", b"external_id\nL1\n", ("required", "type")),
+        ("?type=mortgage", b"external_id\nL1\n", ("unknown_type", "type")),
+        ("?type=loan", b"external_id,customer,currency,colour\nL1,C1,CNY,red\n", ("unknown_field", "colour")),
+        ("?type=loan", b"\n", ("no_header", "non_field_errors")),
+    ],
+)
+def test_a_header_that_cannot_be_is_refused_by_name(query: str, body: bytes, error: tuple[str, str]) -> None:
+    answer = system().post(f"{IMPORT}{query}", body, content_type="text/csv")
+    first = answer.json()["errors"][0]
+    assert (answer.status_code, (first["code"], first["attr"])) == (400, error)
 
 
 def test_a_compressed_body_is_refused() -> None:
@@ -140,7 +176,7 @@ def test_a_place_is_free_again_when_the_import_fails(monkeypatch: pytest.MonkeyP
         raise RuntimeError("broken")
 
     with monkeypatch.context() as patch:
-        patch.setattr(api, "import_lines", broken)
+        patch.setattr(feeding, "import_lines", broken)
         assert system().post(IMPORT, body_of(importer.loan()), content_type=NDJSON).status_code == 500
     places.take_place().leave()
 
