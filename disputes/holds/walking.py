@@ -17,6 +17,7 @@ from disputes.check.matter import days_needed
 from disputes.check.standing import standing
 from disputes.policy.caps import CapAnswer, Contact, check_caps
 from disputes.policy.contact_hours import HoursAnswer, Preferences, check_hours
+from disputes.policy.opt_outs import passes_opt_out
 from disputes.policy.packs import Pack
 
 REASONS = (
@@ -173,7 +174,7 @@ def stops(*, hold: HoldFact, category: str, loan: str | None, surveys_only: bool
     if surveys_only:
         return category == "survey" and hold.reason != "opted_out"
     if hold.reason == "opted_out":
-        return category not in pack.opt_out_passes
+        return not passes_opt_out(pack=pack, category=category)
     if category not in pack.always_pass:
         return True
     return is_wrong_number(hold) and not (category == "service" and loan is None)

@@ -56,3 +56,12 @@ def deadlines(
         first_answer_by=end_of(pack.terms.first_answer_days),
         decide_by=end_of(decide_days(pack=pack, complexity=complexity, extension_told=extension_told)),
     )
+
+
+def is_repetition(*, pack: Pack, rejected_on: date | None, raised_on: date, same_matter: bool, new: bool) -> bool:
+    """Whether a dispute only says again what was answered: the same ground and loan (`same_matter`), rejected on a
+    local day not longer ago than the pack's days, with nothing `new`, such as evidence (United States: 12 CFR
+    1006.38(a)(1))."""
+    if rejected_on is None or not same_matter or new:
+        return False
+    return raised_on <= rejected_on + timedelta(days=pack.duplicative_days)

@@ -54,7 +54,7 @@ def loads_or_refuses(text: str | bytes) -> None:
         assert len(str(refused)) < 1000
 
 
-ANYTHING = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+ANYTHING = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @ANYTHING
