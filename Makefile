@@ -26,6 +26,7 @@ lint: dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy config disputes feedback demo manage.py
 	$(BIN)/lint-imports
+	cd clients/python && $(CURDIR)/$(BIN)/mypy --config-file pyproject.toml recourse_client && $(CURDIR)/$(BIN)/lint-imports
 	$(BIN)/python manage.py makemigrations --check --dry-run
 	$(BIN)/python manage.py spectacular --validate --fail-on-warn --file /dev/null
 	$(BIN)/python manage.py settings_table --check

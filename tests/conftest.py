@@ -84,7 +84,13 @@ def stack(running: Stack) -> Stack:
     return running
 
 
-_WITH_STACK = ("tests/journeys/", "tests/browser/", "tests/config/test_health.py", "tests/config/test_running.py")
+_WITH_STACK = (
+    "tests/journeys/",
+    "tests/browser/",
+    "tests/clients/",
+    "tests/config/test_health.py",
+    "tests/config/test_running.py",
+)
 """Where tests of the running service stand. One process of a parallel run has them all, one after the other."""
 
 
