@@ -1,6 +1,6 @@
 """Gathers what the rooms define, for Django to find."""
 
-from disputes.cases.models import Check, Comment, Decision, Dispute, LetterLink
+from disputes.cases.models import Check, Comment, Decision, Dispute, LetterLink, OutcomeFlag
 from disputes.holds.models import Hold, HoldCover, Permit, SuppressionChange
 from disputes.journal.models import Event
 from disputes.lanes.models import Lane
@@ -58,6 +58,7 @@ __all__ = [
     "Moved",
     "Notice",
     "OutboxTopic",
+    "OutcomeFlag",
     "Permit",
     "Queue",
     "RepaymentVersion",

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from celery import shared_task
 from django.utils import timezone
 
-from disputes.cases import checking, following, joining, releasing, talking
+from disputes.cases import checking, following, joining, late, releasing, talking
 from disputes.cases.transactions import in_transaction
 from disputes.holds import partitions
 from disputes.notices import delivering, sending
@@ -23,6 +24,11 @@ def check_dispute(payload: Mapping[str, Any]) -> None:
 
 def recheck_loan(payload: Mapping[str, Any]) -> None:
     checking.request_checks(loan=payload["loan"])
+
+
+def hear_late_records(payload: Mapping[str, Any]) -> None:
+    received_at = datetime.fromisoformat(payload["received_at"])
+    late.hear_late_records(loans=payload["loans"], received_at=received_at, now=timezone.now())
 
 
 def seek_messages(payload: Mapping[str, Any]) -> None:
@@ -73,6 +79,7 @@ SUBSCRIBERS: dict[str, list[tuple[str, queue.Subscriber]]] = {
     "dispute.opened": [("check_dispute", check_dispute)],
     "check.requested": [("check_dispute", check_dispute)],
     "loan.changed": [("recheck_loan", recheck_loan)],
+    "loan.changed.after": [("hear_late_records", hear_late_records)],
     "message.arrived": [("seek_messages", seek_messages)],
     "outcome.delivered": [("release_hold", release_hold)],
     "notice.queued": [("send_notice", send_notice)],
@@ -165,3 +172,4 @@ def follow_cases() -> None:
     talking.return_silent(now=now)
     releasing.presume_delivered(now=now)
     releasing.resume_due(now=now)
+    late.let_go(now=now)

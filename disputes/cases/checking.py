@@ -14,14 +14,11 @@ from django.db.models import Q
 
 from config.api.idempotency import BeginAgain
 from disputes.cases import lifecycle, releasing
-from disputes.cases.assembling import assemble
 from disputes.cases.joining import join_message
 from disputes.cases.models import Check, Dispute, Outcome, Status
 from disputes.cases.queries import needs_of
-from disputes.cases.reading import claim_of
 from disputes.cases.transactions import in_transaction
-from disputes.check import canonical
-from disputes.check.judging import ENGINE_VERSION, judge
+from disputes.cases.weighing import weigh
 from disputes.holds.placing import number_changes
 from disputes.journal.recording import SERVICE
 from disputes.outbox import queue
@@ -79,34 +76,11 @@ def _look_for_correction(dispute: Dispute, *, now: datetime) -> None:
 
 def judged(*, dispute: Dispute, message: Message, now: datetime) -> tuple[Check, str, bool]:
     """The check as it would be written now, unsaved; the loan that it rests on; whether it may close the dispute."""
-    loan = message.loan or ""
-    revision = records.revision_of_loan(loan=loan)
-    read = assemble(messages=[message])[message.pk]
-    history, facts, pack = read.history, read.message, read.pack
-    claim = claim_of(dispute)
-    judgement = judge(history=history, message=facts, claim=claim, pack=pack)
-    text = canonical.dump_input(
-        history=history, message=facts, claim=claim, pack_name=pack.name, pack_version=pack.version
-    )
-    check = Check(
-        dispute=dispute,
-        checked_at=now,
-        engine_version=ENGINE_VERSION,
-        policy_name=pack.name,
-        policy_version=pack.version,
-        loan_revision=revision,
-        input=text.decode(),
-        records_digest=canonical.input_digest(text),
-        verdict=judgement.verdict,
-        cause=judgement.cause,
-        detail=judgement.detail,
-        facts=judgement.facts,
-        findings=[finding.render() for finding in judgement.findings],
-    )
-    return check, loan, _may_close(pack)
+    found = weigh(dispute=dispute, message=message, now=now)
+    return found.check, found.loan, may_close(found.pack)
 
 
-def _may_close(pack: Pack) -> bool:
+def may_close(pack: Pack) -> bool:
     """Whether `customer_right` closes by itself: where the policy says so, but for the random sample that agents
     see."""
     return pack.auto_close_customer_right and secrets.randbelow(10_000) >= settings.REVIEW_SAMPLE * 10_000

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -15,7 +15,7 @@ from django.conf import settings
 from disputes.cases.letter_links import link_for
 from disputes.cases.models import Decision, DecisionState, Dispute, Outcome, Status
 from disputes.cases.telling import tell_outcome
-from disputes.cases.watching import unwatch_dispute
+from disputes.cases.watching import unwatch_dispute, watch_closed
 from disputes.holds.models import Reason
 from disputes.holds.placing import change_reason, holds_of_dispute, number_changes, place_hold, release_hold
 from disputes.holds.scopes import scope_of_dispute
@@ -29,12 +29,14 @@ MOVES: Mapping[str, frozenset[str]] = {
     Status.CHECKING: frozenset({Status.IN_REVIEW, Status.CLOSED}),
     Status.IN_REVIEW: frozenset({Status.WAITING_CUSTOMER, Status.CLOSED}),
     Status.WAITING_CUSTOMER: frozenset({Status.IN_REVIEW, Status.CLOSED}),
-    Status.CLOSED: frozenset({Status.IN_REVIEW}),  # an appeal alone
+    Status.CLOSED: frozenset({Status.IN_REVIEW}),  # an appeal, or a reopening
 }
 
 FOUND_RIGHT = frozenset({Outcome.UPHELD, Outcome.PARTLY_UPHELD})
 TOLD = frozenset({Outcome.UPHELD, Outcome.PARTLY_UPHELD, Outcome.REJECTED})
 """Outcomes that the customer is told: not their own withdrawal, nor that two descriptions were one dispute."""
+LATE_RECORDS = timedelta(days=365)
+"""How long after closing a late record may still cast doubt on the outcome."""
 ANNOUNCED = frozenset(
     {
         "dispute.opened",
@@ -110,7 +112,7 @@ def close(*, dispute: Dispute, outcome: str, actor: Actor, now: datetime, by_per
     """Closes a dispute that the caller has locked, after its hold's lanes. Needs a transaction.
 
     1. status and outcome, in one save with the rest; 2. what it watched for is let go, unless the records must yet be
-    corrected; 3. the event and the topic.
+    corrected, and late records are watched for; 3. the event and the topic.
     What becomes of the hold is the caller's: a withdrawal releases it, any other outcome must first be delivered. 4. a
     decision that waited for a second person is overtaken, the case leaves its agent, the clocks stop; 5. the customer
     is told the outcome.
@@ -125,6 +127,8 @@ def close(*, dispute: Dispute, outcome: str, actor: Actor, now: datetime, by_per
     dispute.save(update_fields=fields)
     if not dispute.awaits_correction:
         unwatch_dispute(dispute=dispute)
+    if outcome in TOLD and dispute.loan is not None:
+        watch_closed(dispute=dispute, until=now + LATE_RECORDS)
     note(dispute=dispute, kind="dispute.closed", actor=actor, at=now, data={"outcome": outcome})
     queue.put(topic="dispute.closed", key=str(dispute.pk), payload={"dispute": str(dispute.pk), "outcome": outcome})
     Decision.objects.filter(dispute=dispute, state=DecisionState.WAITING_SECOND).update(state=DecisionState.OVERTAKEN)

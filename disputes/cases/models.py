@@ -68,7 +68,7 @@ class Dispute(models.Model):
 
     `outcome_failed_at`: the carrier said that the outcome did not arrive; `resume_at`: from when on messages may follow
     a rejection; `awaits_correction`: a person upheld what the records do not show yet; `waiting_until`: when silence
-    returns the dispute to its agent.
+    returns the dispute to its agent; `watched_until`: until when, once closed, late records are still looked at.
     """
 
     id = IdField()
@@ -105,6 +105,7 @@ class Dispute(models.Model):
     awaits_correction = models.BooleanField(default=False)
     waiting_until = models.DateTimeField(null=True, blank=True)
     appealed_at = models.DateTimeField(null=True, blank=True)
+    watched_until = models.DateTimeField(null=True, blank=True)
     last_check = models.ForeignKey("disputes.Check", null=True, on_delete=models.PROTECT, related_name="+")
 
     class Meta:
@@ -123,6 +124,8 @@ class Dispute(models.Model):
                 condition=Q(status="closed", outcome_delivered_at__isnull=True),
             ),
             models.Index(fields=["loan"], name="dispute_uncorrected", condition=Q(awaits_correction=True)),
+            models.Index(fields=["loan"], name="dispute_watched_by_loan", condition=Q(watched_until__isnull=False)),
+            models.Index(fields=["watched_until"], name="dispute_to_let_go", condition=Q(watched_until__isnull=False)),
         ]
         constraints = [
             models.UniqueConstraint(
@@ -150,6 +153,7 @@ class Check(models.Model):
     """What one run of the check found, with the input that it read: the same input gives the same answer for ever.
 
     `input` is the canonical text (`disputes.check.canonical`), sealed: it quotes what the customer claimed.
+    `policy_digest`: of the pack's file as it was then; null: the check is older than this column.
     """
 
     id = IdField()
@@ -158,6 +162,7 @@ class Check(models.Model):
     engine_version = models.CharField(max_length=20)
     policy_name = models.CharField(max_length=20)
     policy_version = models.CharField(max_length=40)
+    policy_digest = models.CharField(max_length=64, null=True)
     loan_revision = models.BigIntegerField(null=True)
     input = SealedTextField()
     records_digest = models.CharField(max_length=64)
@@ -259,6 +264,59 @@ class Decision(models.Model):
 
     def __str__(self) -> str:
         return f"{self.outcome} ({self.state})"
+
+
+class FlagEnd(models.TextChoices):
+    """How a flag ended: a person left the outcome as it is, or reopened the dispute; a later record left nothing to
+    doubt, or gave another flag; the customer appealed."""
+
+    DISMISSED = "dismissed"
+    REOPENED = "reopened"
+    TURNED_BACK = "turned_back"
+    OVERTAKEN = "overtaken"
+    APPEALED = "appealed"
+
+
+class OutcomeFlag(models.Model):
+    """After a dispute was closed, records came by which it would have ended otherwise: a person must look.
+
+    `check_found` is the check that says so. `for_customer`: what it says is better for the customer than the outcome.
+    `why`: the words of whoever dismissed it, sealed.
+    """
+
+    id = IdField()
+    dispute = models.ForeignKey(Dispute, on_delete=models.PROTECT, related_name="flags")
+    check_found = models.ForeignKey(Check, on_delete=models.PROTECT, related_name="+")
+    outcome = models.CharField(max_length=20, choices=Outcome)
+    for_customer = models.BooleanField()
+    raised_at = models.DateTimeField()
+    resolved_at = models.DateTimeField(null=True, blank=True)
+    resolved_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    how = models.CharField(max_length=20, choices=FlagEnd, null=True, blank=True)
+    why = SealedTextField(null=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["dispute", "-id"], name="flag_by_dispute"),
+            models.Index(fields=["raised_at"], name="flag_to_answer", condition=Q(resolved_at__isnull=True)),
+        ]
+        constraints = [
+            models.UniqueConstraint(fields=["dispute", "check_found"], name="one_flag_a_dispute_and_check"),
+            models.UniqueConstraint(
+                fields=["dispute"], condition=Q(resolved_at__isnull=True), name="one_flag_to_answer_a_dispute"
+            ),
+            models.CheckConstraint(
+                condition=Q(resolved_at__isnull=True, how__isnull=True)
+                | Q(resolved_at__isnull=False, how__isnull=False),
+                name="a_flag_ends_somehow",
+            ),
+            models.CheckConstraint(condition=Q(how__isnull=True) | Q(how__in=FlagEnd.values), name="flag_end_known"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.outcome} doubted at {self.raised_at}"
 
 
 class LetterLink(models.Model):

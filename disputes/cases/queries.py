@@ -10,7 +10,7 @@ from django.db.models import F, Q, QuerySet
 
 from config.api.callers import Caller
 from config.values.ids import read_reference
-from disputes.cases.models import Comment, Dispute, Outcome, Status
+from disputes.cases.models import Comment, Dispute, Outcome, OutcomeFlag, Status
 from disputes.holds.models import Hold
 from disputes.journal.models import Event
 from disputes.records.queries import product_of_loan
@@ -78,6 +78,8 @@ INTERNAL_EVENTS = (
     "deadline.near",
     "deadline.missed",
     "records.corrected",
+    "dispute.outcome_doubted",
+    "dispute.doubt_ended",
     "outcome.undeliverable",
 )
 """How the lender works at a dispute, which is not the customer's to read: what comes of it has an event of its own."""
@@ -106,6 +108,11 @@ def disputes_closed(*, start: datetime, end: datetime) -> QuerySet[Dispute, Any]
 def customers_disputing() -> QuerySet[Dispute, Any]:
     """Rows of `customer`: who has a dispute that is not closed."""
     return Dispute.objects.filter(customer__isnull=False).exclude(status=Status.CLOSED).values("customer")
+
+
+def flag_of(dispute: Dispute) -> OutcomeFlag | None:
+    """The flag that waits for somebody to look, with its check. One query."""
+    return dispute.flags.filter(resolved_at__isnull=True).select_related("check_found").first()
 
 
 def needs_of(dispute: Dispute) -> Needs:

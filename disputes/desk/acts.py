@@ -16,9 +16,11 @@ import structlog
 from django.core.cache import caches
 from django.core.exceptions import ObjectDoesNotExist
 
-from disputes.cases import deciding, releasing, talking
-from disputes.cases.lifecycle import WrongState
-from disputes.cases.models import DecisionState, Dispute, Outcome, Status
+from disputes.cases import deciding, late, releasing, reopening, talking
+from disputes.cases.lifecycle import TOLD, WrongState
+from disputes.cases.models import DecisionState, Dispute, Status
+from disputes.cases.opening import AlreadyOpen
+from disputes.cases.queries import flag_of
 from disputes.cases.transactions import in_transaction
 from disputes.desk import forms
 from disputes.desk.viewing import Viewer, agent_of, why_not
@@ -81,11 +83,13 @@ def explain(error: Exception) -> str | None:
     if isinstance(error, deciding.SamePerson):
         return "Somebody other than who decided must agree."
     if isinstance(error, deciding.DecidedBefore):
-        return "You decided this dispute before its appeal. Somebody else must decide it now: hand it on."
+        return "You decided this dispute before. Somebody else must decide it now: hand it on."
     if isinstance(error, deciding.NotYours):
         return "This case is another agent's by now."
     if isinstance(error, deciding.WrongReason):
         return "This reason does not go with this outcome. Choose another."
+    if isinstance(error, AlreadyOpen):
+        return f"The customer has opened another dispute about it meanwhile: {error}. Work on that one."
     if isinstance(error, ObjectDoesNotExist):
         return "What you chose is not there any more. Look at it again."
     if isinstance(error, WrongState):
@@ -200,6 +204,18 @@ def _lift_correction(*, said: Said, dispute: Dispute, viewer: Viewer, now: datet
     return "The hold waits for the correction no longer."
 
 
+def _dismiss(*, said: Said, dispute: Dispute, viewer: Viewer, now: datetime) -> str:
+    act: dict[str, Any] = {"dispute_id": dispute.pk, "flag_id": said["flag"], "why": said["why"], "now": now}
+    in_transaction(lambda: late.dismiss_flag(**act, actor=viewer.actor, user_id=viewer.user.pk))
+    return "The outcome stays as it is."
+
+
+def _reopen(*, said: Said, dispute: Dispute, viewer: Viewer, now: datetime) -> str:
+    act: dict[str, Any] = {"dispute_id": dispute.pk, "why": said["why"], "now": now}
+    in_transaction(lambda: reopening.reopen(**act, actor=viewer.actor, user_id=viewer.user.pk))
+    return "Reopened, with a new hold. Somebody other than who decided it is given the case."
+
+
 # --- what they need ---
 
 
@@ -233,9 +249,12 @@ def _open(dispute: Dispute) -> bool:
     return dispute.status != Status.CLOSED
 
 
+def _told(dispute: Dispute) -> bool:
+    return dispute.status == Status.CLOSED and dispute.outcome in TOLD
+
+
 def _undelivered(dispute: Dispute) -> bool:
-    told = dispute.outcome in (Outcome.UPHELD, Outcome.PARTLY_UPHELD, Outcome.REJECTED)
-    return dispute.status == Status.CLOSED and told and dispute.outcome_delivered_at is None
+    return _told(dispute) and dispute.outcome_delivered_at is None
 
 
 ACTS: Mapping[str, Act] = {
@@ -248,6 +267,8 @@ ACTS: Mapping[str, Act] = {
     "hold": Act(form=forms.HoldForm, run=_hold, when=lambda dispute: bool(coverable(dispute))),
     "lift": Act(form=forms.LiftForm, run=_lift, when=lambda dispute: True),
     "undeliverable": Act(form=forms.WhyForm, run=_undeliverable, when=_undelivered),
+    "dismiss": Act(form=forms.FlagForm, run=_dismiss, when=lambda dispute: flag_of(dispute) is not None),
+    "reopen": Act(form=forms.WhyForm, run=_reopen, when=_told),
     "lift_correction": Act(
         form=forms.WhyForm, run=_lift_correction, when=lambda dispute: dispute.awaits_correction, supervisor=True
     ),
@@ -262,6 +283,7 @@ def form_of(
     waiting: uuid.UUID | None = None,
     owner: int | None = None,
     hold: uuid.UUID | None = None,
+    flag: uuid.UUID | None = None,
 ) -> forms.ActForm:
     """The form of an act on this dispute, bound to `data` where something was posted."""
     more: dict[str, Any] = {}
@@ -277,4 +299,6 @@ def form_of(
         more["initial"] = {"decision": waiting}
     elif name == "lift":
         more["initial"] = {"hold": hold}
+    elif name == "dismiss":
+        more["initial"] = {"flag": flag}
     return ACTS[name].form(data, act=name, **more)

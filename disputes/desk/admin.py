@@ -184,8 +184,9 @@ def _act_address(dispute: Dispute, name: str) -> str:
 def _forms(page: DisputePage, *, viewer: Viewer, owner: int | None, bound: dict[str, ActForm]) -> dict[str, ActForm]:
     """The forms of the acts that the dispute's state and the viewer's powers have room for."""
     waiting = page.waiting.pk if page.waiting else None
+    flag = page.doubt.id if page.doubt else None
     return {
-        name: bound.get(name) or form_of(name, dispute=page.dispute, waiting=waiting, owner=owner)
+        name: bound.get(name) or form_of(name, dispute=page.dispute, waiting=waiting, owner=owner, flag=flag)
         for name, act in ACTS.items()
         if name != "lift" and act.when(page.dispute) and (viewer.supervises or not act.supervisor)
     }

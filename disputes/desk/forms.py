@@ -128,5 +128,10 @@ class SecondForm(ActForm):
     why = WhyField(label="Why not", required=False, help_text="Needed to say no.")
 
 
+class FlagForm(ActForm):
+    flag = forms.UUIDField(widget=forms.HiddenInput)
+    why = WhyField(label="Why", help_text="Stays among the notes: what speaks for the outcome all the same.")
+
+
 class WhyForm(ActForm):
     why = WhyField(label="Why")

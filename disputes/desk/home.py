@@ -11,7 +11,7 @@ from typing import Any
 from django.db.models import Min, Q, QuerySet
 from django.urls import reverse
 
-from disputes.cases.models import Decision, DecisionState, Dispute, Status
+from disputes.cases.models import Decision, DecisionState, Dispute, OutcomeFlag, Status
 from disputes.desk import words
 from disputes.desk.accounts import local_instant
 from disputes.desk.viewing import Viewer
@@ -75,6 +75,7 @@ class Home:
     missed: Cases
     unfit: Cases
     undelivered: Cases
+    doubted: Cases
     loads: tuple[Load, ...]
 
 
@@ -107,6 +108,7 @@ def home_of(*, viewer: Viewer, now: datetime) -> Home:
         missed=cases("missed"),
         unfit=cases("unfit"),
         undelivered=cases("undelivered"),
+        doubted=cases("doubted"),
         loads=tuple(_loads()) if viewer.supervises else (),
     )
 
@@ -116,7 +118,9 @@ def _to_see_to(now: datetime) -> dict[str, QuerySet[Any]]:
     undelivered = Dispute.objects.filter(
         status=Status.CLOSED, outcome_delivered_at__isnull=True, outcome_failed_at__isnull=False
     )
+    doubted = OutcomeFlag.objects.filter(resolved_at__isnull=True).order_by("raised_at")
     return {
+        "doubted": doubted.values_list("dispute", flat=True),
         "second": second.values_list("dispute", flat=True),
         "missed": _missed(now),
         "unfit": unfit().values_list("pk", flat=True),

@@ -13,7 +13,7 @@ from django.db.models import Q, QuerySet
 
 from config.values.phone import mask_phone
 from disputes.cases.models import Comment, Decision, DecisionState, Dispute, Status
-from disputes.cases.queries import SILENT_GROUNDS, comments_of
+from disputes.cases.queries import SILENT_GROUNDS, comments_of, flag_of
 from disputes.cases.reading import read_payments, read_selector, render_payment
 from disputes.check.sentences import sentence_of
 from disputes.desk import words
@@ -45,6 +45,19 @@ class ShownHold:
     placed: str
     released: str
     permits_out: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Doubt:
+    """What records that came after the closing say, where a person must look."""
+
+    id: uuid.UUID
+    raised: str
+    verdict: str
+    code: str
+    cause: str
+    detail: str
+    findings: tuple[tuple[str, str, str], ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,13 +96,14 @@ class DisputePage:
     timeline_cut: bool
     comments: tuple[Moment, ...]
     notes: tuple[Moment, ...]
+    doubt: Doubt | None
     waiting: Decision | None
     decided: tuple[Decision, ...]
     limitation: bool
 
 
 def page_of(*, dispute: Dispute, now: datetime) -> DisputePage:
-    """The page of a dispute that was read with its message and last check. Nine queries."""
+    """The page of a dispute that was read with its message and last check. Ten queries at most."""
     check = dispute.last_check
     holds = _holds_of(dispute)
     events = _newest(_events(dispute, holds), EVENTS_SHOWN)
@@ -122,9 +136,26 @@ def page_of(*, dispute: Dispute, now: datetime) -> DisputePage:
         timeline_cut=len(events) > EVENTS_SHOWN,
         comments=tuple(moment for internal, moment in written if not internal),
         notes=tuple(moment for internal, moment in written if internal),
+        doubt=_doubt(dispute),
         waiting=next((one for one in decisions if one.state == DecisionState.WAITING_SECOND), None),
         decided=tuple(one for one in decisions if one.state != DecisionState.WAITING_SECOND),
         limitation=pack_in_force(at=dispute.opened_at).name == "cn",
+    )
+
+
+def _doubt(dispute: Dispute) -> Doubt | None:
+    flag = flag_of(dispute) if dispute.status == Status.CLOSED else None
+    if flag is None:
+        return None
+    check = flag.check_found
+    return Doubt(
+        id=flag.pk,
+        raised=local_instant(flag.raised_at),
+        verdict=words.VERDICTS.get(check.verdict, ""),
+        code=check.verdict,
+        cause=words.CAUSES.get(check.cause or "", words.plain(check.cause)),
+        detail=words.DETAILS.get(check.detail or "", words.plain(check.detail)),
+        findings=tuple(_finding(row) for row in check.findings),
     )
 
 

@@ -1,5 +1,5 @@
-"""Which loans of open disputes a change bears on, though it is none of their account: the sending rule, the customer's
-record, and other messages that the same person was sent before."""
+"""Which loans of disputes, open or closed not long ago, a change bears on, though it is none of their account: the
+sending rule, the customer's record, and other messages that the same person was sent before."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Sent:
 
 
 def anybody_watches() -> bool:
-    """Whether any dispute is open at all."""
+    """Whether anybody waits for a record at all."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT EXISTS (SELECT FROM disputes_watch)")
         return bool(cursor.fetchone()[0])
@@ -34,9 +34,11 @@ def watched_loans_of_rules(rules: Iterable[str]) -> set[str]:
         return set()
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT DISTINCT m.loan FROM disputes_watch w JOIN disputes_message m ON m.loan = substr(w.key, 6) "
-            "WHERE w.key >= 'loan:' AND w.key < 'loan;' AND m.sending_rule = ANY(%s)",
-            [wanted],
+            "SELECT m.loan FROM disputes_watch w JOIN disputes_message m ON m.loan = substr(w.key, 6) "
+            "WHERE w.key >= 'loan:' AND w.key < 'loan;' AND m.sending_rule = ANY(%(rules)s) "
+            "UNION SELECT m.loan FROM disputes_watch w JOIN disputes_message m ON m.loan = substr(w.key, 8) "
+            "WHERE w.key >= 'closed:' AND w.key < 'closed;' AND m.sending_rule = ANY(%(rules)s)",
+            {"rules": wanted},
         )
         return {loan for (loan,) in cursor.fetchall()}
 
@@ -49,7 +51,8 @@ def watched_loans_of_customers(customers: Iterable[str]) -> set[str]:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT DISTINCT v.external_id FROM disputes_loanversion v "
-            "JOIN disputes_watch w ON w.key = 'loan:' || v.external_id WHERE v.customer = ANY(%s)",
+            "JOIN disputes_watch w ON w.key IN ('loan:' || v.external_id, 'closed:' || v.external_id) "
+            "WHERE v.customer = ANY(%s)",
             [wanted],
         )
         return {loan for (loan,) in cursor.fetchall()}
@@ -78,7 +81,8 @@ def watched_loans_of_messages(sent: Sequence[Sent]) -> set[str]:
                 SELECT m.loan FROM one
                 JOIN disputes_message m ON m.permit = one.permit AND m.permit IS NOT NULL
             )
-            SELECT later.loan FROM later JOIN disputes_watch w ON w.key = 'loan:' || later.loan
+            SELECT DISTINCT later.loan FROM later
+            JOIN disputes_watch w ON w.key IN ('loan:' || later.loan, 'closed:' || later.loan)
             """,
             [
                 [row.phone for row in sent],

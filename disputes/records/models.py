@@ -400,8 +400,8 @@ class Message(MessageFields):
 
 
 class Watch(models.Model):
-    """What an open dispute waits to hear of, counted: ``loan:<id>``, ``message:<external id>``, ``short_ref:<ref>`` or
-    ``phone:<digest in hex>``."""
+    """What a dispute waits to hear of, counted: ``loan:<id>``, ``message:<external id>``, ``short_ref:<ref>`` or
+    ``phone:<digest in hex>``; once it is closed ``closed:<loan>``."""
 
     key = models.CharField(primary_key=True, max_length=200, db_collation="C")
     count = models.IntegerField(default=0)

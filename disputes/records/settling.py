@@ -11,7 +11,7 @@ from django.db import connection
 
 from disputes.lanes.locking import lane_of_customer, lane_of_loan, lane_of_phone, take_lanes
 from disputes.outbox import queue
-from disputes.records import bearing, hooks
+from disputes.records import bearing, hooks, watching
 from disputes.records.models import Customer, Loan, Message, Moved, SendingRule
 from disputes.records.positions import loans_of, owners_to_change, refresh_loans
 from disputes.records.refreshing import (
@@ -65,6 +65,7 @@ def settle(*, added: Added, now: datetime) -> None:
         refresh_sending_rules(rules=touched.rules)
     messages = refresh_messages(messages=touched.messages, now=now) if touched.messages else []
     _tell_of_loans(touched.loans, everywhere=touched.watermarks)
+    watching.tell_of_late(loans=touched.loans, received_at=now)
     _tell_of_messages(messages)
     _call_hooks(phones.added, moves, messages)
 

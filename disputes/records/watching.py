@@ -1,10 +1,16 @@
-"""What open disputes wait to hear of from the import, counted so that two disputes may watch one thing."""
+"""What disputes wait to hear of from the import, counted so that two disputes may watch one thing."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 
 from django.db import connection
+
+from disputes.outbox import queue
+
+AFTER = "closed:"
+"""Begins the key of a loan whose late records a closed dispute waits for."""
 
 
 def watch(*, keys: Iterable[str]) -> None:
@@ -33,3 +39,17 @@ def _count(keys: list[str], *, by: int) -> None:
             "ON CONFLICT (key) DO UPDATE SET count = w.count + EXCLUDED.count",
             [by, keys],
         )
+
+
+def tell_of_late(*, loans: Iterable[str], received_at: datetime) -> None:
+    """`loan.changed.after`, one topic for all of these loans that a closed dispute was about. Needs the import's
+    transaction, after the loans' rows were locked. `received_at`: of the versions that it added."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT substr(key, %s) FROM disputes_watch WHERE key = ANY(%s) ORDER BY key",
+            [len(AFTER) + 1, [AFTER + loan for loan in sorted(loans)]],
+        )
+        late = [loan for (loan,) in cursor.fetchall()]
+    if late:
+        said = {"loans": late, "received_at": received_at.isoformat()}
+        queue.put(topic="loan.changed.after", key=late[0], payload=said)

@@ -1,0 +1,79 @@
+"""Judging disputes' messages by the records as they are now: one, or many in a few statements. Writes nothing."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from disputes.cases.assembling import Assembled, assemble
+from disputes.cases.models import Check, Dispute
+from disputes.cases.reading import claim_of
+from disputes.check import canonical
+from disputes.check.judging import ENGINE_VERSION, judge
+from disputes.policy.packs import Pack
+from disputes.records import queries as records
+from disputes.records.models import Loan, Message
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Weighed:
+    """`check`: as it would be written now, unsaved; `loan`: what it rests on (empty: none); `pack`: by which."""
+
+    check: Check
+    loan: str
+    pack: Pack
+
+
+def weigh(*, dispute: Dispute, message: Message, now: datetime) -> Weighed:
+    """One dispute. The loan's revision is read before its history, so that the history is never older than it."""
+    revision = records.revision_of_loan(loan=message.loan)
+    read = assemble(messages=[message])[message.pk]
+    return weighed(dispute=dispute, message=message, read=read, revision=revision, now=now)
+
+
+def weigh_many(*, disputes: Sequence[Dispute], now: datetime) -> dict[uuid.UUID, Weighed]:
+    """Disputes with a message, read with it; by dispute, in a fixed number of statements. As `weigh` otherwise."""
+    messages = {one.message.pk: one.message for one in disputes if one.message is not None}
+    loans = {one.loan for one in messages.values() if one.loan}
+    revisions = dict(Loan.objects.filter(pk__in=loans).values_list("pk", "revision"))
+    read = assemble(messages=list(messages.values()))
+    return {
+        one.pk: weighed(
+            dispute=one,
+            message=one.message,
+            read=read[one.message.pk],
+            revision=revisions.get(one.message.loan or "", 0),
+            now=now,
+        )
+        for one in disputes
+        if one.message is not None
+    }
+
+
+def weighed(*, dispute: Dispute, message: Message, read: Assembled, revision: int, now: datetime) -> Weighed:
+    """Judges what was read. Pure but for what the dispute's sealed words need to be opened."""
+    history, facts, pack = read.history, read.message, read.pack
+    claim = claim_of(dispute)
+    judgement = judge(history=history, message=facts, claim=claim, pack=pack)
+    text = canonical.dump_input(
+        history=history, message=facts, claim=claim, pack_name=pack.name, pack_version=pack.version
+    )
+    check = Check(
+        dispute=dispute,
+        checked_at=now,
+        engine_version=ENGINE_VERSION,
+        policy_name=pack.name,
+        policy_version=pack.version,
+        policy_digest=pack.digest,
+        loan_revision=revision,
+        input=text.decode(),
+        records_digest=canonical.input_digest(text),
+        verdict=judgement.verdict,
+        cause=judgement.cause,
+        detail=judgement.detail,
+        facts=judgement.facts,
+        findings=[finding.render() for finding in judgement.findings],
+    )
+    return Weighed(check=check, loan=message.loan or "", pack=pack)
