@@ -12,6 +12,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
+from typing import Any
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -34,6 +35,7 @@ class Keyring:
     digest_id: int
     _ciphers: dict[int, AESGCM] = field(default_factory=dict, repr=False, compare=False)
     _digest_key: list[bytes] = field(default_factory=list, repr=False, compare=False)
+    _digests: list[Any] = field(default_factory=list, repr=False, compare=False)
 
     def cipher(self, key_id: int) -> AESGCM:
         cipher = self._ciphers.get(key_id)
@@ -47,6 +49,20 @@ class Keyring:
         if not self._digest_key:
             self._digest_key.append(_derive(self.keys[self.digest_id], b"digest"))
         return self._digest_key[0]
+
+    def mac(self, data: bytes) -> bytes:
+        """HMAC-SHA-256 with the digest's key. The key's two blocks are hashed once: a copy of that state costs half of
+        what an HMAC made anew does, and an import makes one a line."""
+        if not self._digests:
+            key = self.digest_key().ljust(64, b"\0")
+            self._digests[:] = [sha256(key.translate(_INNER)), sha256(key.translate(_OUTER))]
+        inner, outer = self._digests[0].copy(), self._digests[1].copy()
+        inner.update(data)
+        outer.update(inner.digest())
+        return bytes(outer.digest())
+
+
+_INNER, _OUTER = (bytes(byte ^ pad for byte in range(256)) for pad in (0x36, 0x5C))
 
 
 def _derive(secret: bytes, purpose: bytes) -> bytes:
@@ -74,8 +90,7 @@ def unseal(keyring: Keyring, blob: bytes, *, place: bytes) -> bytes:
 def digest(keyring: Keyring, purpose: str, value: str | bytes) -> bytes:
     """17 bytes: the digest key's id and 16 bytes of HMAC over purpose and value."""
     data = value.encode() if isinstance(value, str) else value
-    mac = hmac.digest(keyring.digest_key(), purpose.encode() + b"\0" + data, "sha256")
-    return bytes((keyring.digest_id,)) + mac[:16]
+    return bytes((keyring.digest_id,)) + keyring.mac(purpose.encode() + b"\0" + data)[:16]
 
 
 def stripe(key: str, *, bits: int) -> int:

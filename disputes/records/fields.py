@@ -22,6 +22,8 @@ FIRST_YEAR, LAST_YEAR = 1900, 2200
 """
 MAX_ENTRIES = 200
 """How many entries a list may have."""
+SOME = 16_384
+"""How many amounts and days are kept as read: most lines of a file repeat those of others."""
 
 Reader = Callable[[Any], Any]
 
@@ -31,7 +33,11 @@ _INSTANT = re.compile(
 )
 _NAIVE = re.compile(r"\d{4}-\d{2}-\d{2}([Tt ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?)?", re.ASCII)
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
-_KEY = re.compile(r"[!-~]{1,120}", re.ASCII)
+_is_key = re.compile(r"[!-~]{1,120}", re.ASCII).fullmatch
+# What nearly every line has; datetime.fromisoformat reads all of these as `instant` does.
+_is_usual_instant = re.compile(
+    r"\d{4}-\d{2}-\d{2}T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{1,6})?(?:Z|[+-](?:[01]\d|2[0-3]):[0-5]\d)", re.ASCII
+).fullmatch
 _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,4}", re.ASCII)
 
 
@@ -49,6 +55,8 @@ def text(max_length: int) -> Reader:
     """Text without null characters."""
 
     def read(value: Any) -> str:
+        if value.__class__ is str and len(value) <= max_length and "\0" not in value:
+            return value  # type: ignore[no-any-return]
         if not isinstance(value, str):
             raise FieldRefused("wrong_type", f"Text was expected, not {_kind(value)}.")
         if "\0" in value:
@@ -64,7 +72,7 @@ def key(value: Any) -> str:
     """An id of the lender's: 1 to 120 printable ASCII characters without spaces."""
     if not isinstance(value, str):
         raise FieldRefused("wrong_type", f"An id is text, not {_kind(value)}.")
-    if not _KEY.fullmatch(value):
+    if not _is_key(value):
         raise FieldRefused("invalid_id", "An id is 1 to 120 printable ASCII characters without spaces.")
     return value
 
@@ -99,16 +107,20 @@ def amount(value: Any) -> Decimal:
         code = "float_amount" if isinstance(value, float | int) and not isinstance(value, bool) else "wrong_type"
         raise FieldRefused(code, f'An amount is a decimal string such as "1280.50", not {_kind(value)}.')
     try:
-        return _three_places(parse_amount(value))
+        return _amount_of(value)
     except ValueError as error:
         if re.fullmatch(r"[0-9]{1,15}\.[0-9]{4,}", value, re.ASCII):
             raise FieldRefused("too_many_decimals", "At most three decimals.") from error
         raise FieldRefused("not_an_amount", "A plain decimal amount: at most 15 digits and three decimals.") from error
 
 
-def _three_places(value: Decimal) -> Decimal:
-    """One form for equal amounts, so that "5" and "5.00" are the same line."""
-    return value if value.as_tuple().exponent == -3 else value.quantize(Decimal("0.001"))
+_THREE_PLACES = Decimal("0.001")
+
+
+@lru_cache(maxsize=SOME)
+def _amount_of(value: str) -> Decimal:
+    """In one form for equal amounts, so that "5" and "5.00" are the same line. Raises ValueError."""
+    return parse_amount(value).quantize(_THREE_PLACES)
 
 
 def currency(value: Any) -> str:
@@ -124,7 +136,14 @@ def fits_currency(value: Decimal, code: str) -> bool:
 
 def day(value: Any) -> date:
     """A calendar date."""
-    if not isinstance(value, str) or not _DAY.fullmatch(value):
+    if not isinstance(value, str):
+        raise FieldRefused("not_a_date", "A date such as 2026-03-01.")
+    return _day_of(value)
+
+
+@lru_cache(maxsize=SOME)
+def _day_of(value: str) -> date:
+    if not _DAY.fullmatch(value):
         raise FieldRefused("not_a_date", "A date such as 2026-03-01.")
     try:
         found = date.fromisoformat(value)
@@ -137,19 +156,25 @@ def day(value: Any) -> date:
 
 def instant(value: Any) -> datetime:
     """An RFC 3339 time with an offset, as UTC: the same instant in another offset is the same line."""
+    if value.__class__ is str and _is_usual_instant(value):
+        return _utc(value)
     found = _INSTANT.fullmatch(value) if isinstance(value, str) else None
     if found is None:
         if isinstance(value, str) and _NAIVE.fullmatch(value):
             raise FieldRefused("naive_time", "A time needs its offset, such as 2026-03-01T08:30:00+08:00.")
         raise FieldRefused("not_a_time", "An RFC 3339 time with an offset, such as 2026-03-01T08:30:00+08:00.")
     on, clock, fraction, offset = found.groups()
+    return _utc(f"{on}T{clock}{(fraction or '')[:7]}{'+00:00' if offset in 'Zz' else offset}")
+
+
+def _utc(value: str) -> datetime:
     try:
-        moment = datetime.fromisoformat(f"{on}T{clock}{(fraction or '')[:7]}{'+00:00' if offset in 'Zz' else offset}")
+        moment = datetime.fromisoformat(value)
     except ValueError as error:
         raise FieldRefused("impossible_date", "There is no such day.") from error
     if not FIRST_YEAR < moment.year < LAST_YEAR:
         raise FieldRefused("out_of_range", f"The year must be between {FIRST_YEAR} and {LAST_YEAR}.")
-    return moment.astimezone(UTC)
+    return moment if moment.tzinfo is UTC else moment.astimezone(UTC)
 
 
 def instant_or_day(value: Any) -> datetime | date:

@@ -131,12 +131,36 @@ _EVERY: Mapping[str, Field] = {
     "posted_at": Field(f.instant),
 }
 _EFFECTIVE: Mapping[str, Field] = {"effective_at": Field(f.instant)}
+_KNOWN: Mapping[str, Mapping[str, Field]] = {
+    type_: {**_EVERY, **(_EFFECTIVE if type_ in DATED_TYPES else {}), **fields} for type_, fields in FIELDS.items()
+}
 
 
-@dataclass(slots=True)
-class Line:
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What reading a line of one type needs, made once. `blank`: what stands for each field, in the order of the
+    digest's text; `ahead`: which of them may not lie in the future."""
+
+    readers: Mapping[str, f.Reader]
+    blank: Mapping[str, Any]
+    required: tuple[str, ...]
+    ahead: tuple[str, ...]
+
+
+_SHAPES: Mapping[str, Shape] = {
+    type_: Shape(
+        readers={name: one.read for name, one in known.items()},
+        blank={name: known[name].default for name in sorted(known)},
+        required=tuple(name for name, one in known.items() if one.required),
+        ahead=tuple(name for name in ("posted_at", "effective_at", *NOT_AHEAD) if name in known),
+    )
+    for type_, known in _KNOWN.items()
+}
+
+
+class Line(msgspec.Struct, gc=False):
     """A line that can be stored. `posted_at` None: it did not say. `content`: the keyed digest of all but `version` and
-    `posted_at`."""
+    `posted_at`. (A struct without the collector's bookkeeping: an import makes one a line.)"""
 
     number: int
     type: str
@@ -202,6 +226,58 @@ def read_line(raw: bytes, *, number: int, now: datetime) -> Line | Refused | Non
         return None
     if len(raw) > MAX_LINE:
         return Refused(number, errors=[_error("line_too_long", f"A line has at most {MAX_LINE} bytes.")])
+    return _read_usual(raw, number=number, now=now) or _read_carefully(raw, number=number, now=now)
+
+
+def _read_usual(raw: bytes, *, number: int, now: datetime) -> Line | None:
+    """A line with nothing wrong about it, by the same readers as `_read_carefully`; None: that one must look.
+
+    Every name and every text of what was read has its two quotes in the bytes. Where the bytes have no more of them, no
+    name came twice: what JSON's reader drops of such a one has quotes too.
+    """
+    try:
+        given = _decode_any(raw)
+        type_ = given.pop("type")
+        shape = _SHAPES[type_]
+        values, readers = dict(shape.blank), shape.readers
+        words = 2 + len(given)
+        for name, value in given.items():
+            read = readers[name]
+            if value.__class__ is str:
+                words += 1
+            elif value is None:
+                continue
+            elif value.__class__ is not int:
+                words += _count_words(value)
+            values[name] = read(value)
+        if raw.count(b'"') != 2 * words:
+            return None
+    except (msgspec.MsgspecError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return None
+    for name in shape.required:
+        if values[name] is None:
+            return None
+    for name in shape.ahead:
+        if values[name] is not None and earliest_start(values[name]) > now:
+            return None
+    if type_ == "message" and _lacks_loan(values):
+        return None
+    return _line(number, type_, values)
+
+
+_decode_any = msgspec.json.Decoder().decode
+
+
+def _count_words(value: Any) -> int:
+    """How many names and texts there are in it."""
+    if value.__class__ is str:
+        return 1
+    if value.__class__ is dict:
+        return len(value) + sum(map(_count_words, value.values()))
+    return sum(map(_count_words, value)) if value.__class__ is list else 0
+
+
+def _read_carefully(raw: bytes, *, number: int, now: datetime) -> Line | Refused:
     given, errors = _decode(raw)
     if given is None:
         return Refused(number, errors=errors)
@@ -273,17 +349,16 @@ def _count_names(value: Any) -> int:
 
 
 def _read_fields(type_: str, given: dict[str, Any], errors: Errors) -> dict[str, Any]:
-    known = {**_EVERY, **(_EFFECTIVE if type_ in DATED_TYPES else {}), **FIELDS[type_]}
+    known = _KNOWN[type_]
     for name in given:
         if name not in known and name != "type":
             errors.append(_error("unknown_field", f"A {type_} has no such field.", name[:80]))
-    values: dict[str, Any] = {}
+    values = dict(_SHAPES[type_].blank)
     for name, one in known.items():
         value = given.get(name)
         if value is None:
             if one.required:
                 errors.append(_error("required", "This field is required.", name))
-            values[name] = one.default
             continue
         try:
             values[name] = one.read(value)
@@ -293,12 +368,15 @@ def _read_fields(type_: str, given: dict[str, Any], errors: Errors) -> dict[str,
 
 
 def _check_together(type_: str, values: dict[str, Any], errors: Errors, *, now: datetime) -> None:
-    for name in ("posted_at", "effective_at", *NOT_AHEAD):
-        at = values.get(name)
-        if at is not None and earliest_start(at) > now:
+    for name in _SHAPES[type_].ahead:
+        if values[name] is not None and earliest_start(values[name]) > now:
             errors.append(_error("in_the_future", "This lies in the future.", name))
-    if type_ == "message" and values["loan"] is None and values["category"] not in WITHOUT_LOAN:
+    if type_ == "message" and _lacks_loan(values):
         errors.append(_error("required", f"A message of this category is about a loan ({values['category']}).", "loan"))
+
+
+def _lacks_loan(values: Mapping[str, Any]) -> bool:
+    return values["loan"] is None and values["category"] not in WITHOUT_LOAN
 
 
 def earliest_start(at: datetime | date) -> datetime:
@@ -307,10 +385,11 @@ def earliest_start(at: datetime | date) -> datetime:
 
 
 def _line(number: int, type_: str, values: dict[str, Any]) -> Line:
+    """`values`: each field's, in the order of their names. What says nothing is no part of the digest; a 0 is."""
     external_id, version = values.pop("external_id"), values.pop("version")
     posted_at = values.pop("posted_at")
-    said = {name: value for name, value in values.items() if value not in (None, "", [], {})}
-    content = digest(keyring(), f"record:{type_}", msgspec.json.encode(said, order="sorted"))
+    said = {name: value for name, value in values.items() if value or value == 0}
+    content = digest(keyring(), f"record:{type_}", _encode(said))
     effective_at = values.pop("effective_at", None)
     if type_ == "message":
         values["phone_digest"] = phone_digest(values["phone"])
@@ -328,6 +407,9 @@ def _line(number: int, type_: str, values: dict[str, Any]) -> Line:
         fields=values,
         content=content,
     )
+
+
+_encode = msgspec.json.Encoder(order="sorted").encode
 
 
 def _error(code: str, detail: str, attr: str | None = None) -> dict[str, Any]:
