@@ -174,6 +174,7 @@ PLANS: Mapping[str, Plan] = {
         category="urge",
         to_contact=True,
         ground="third_party_contacted",
+        right=True,
     ),
 }
 """Name → plan. Their weights add up to about the number of loans."""
