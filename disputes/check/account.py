@@ -238,7 +238,7 @@ class _Rendering:
             like.clock.terms is not clock.terms or like.clock.instalments is not clock.instalments
         ):
             like = None
-        self.clock = clock
+        self.clock: Clock = clock
         self.money: dict[Decimal, dict[str, str]] = {} if like is None else like.money
         self.lines: list[tuple[Decimal, datetime | None, dict[str, Any]]] = []
         stands = clock.standing

@@ -7,11 +7,11 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from disputes.check.account import parts_left
+from disputes.check.account import OTHER, parts_left
 from disputes.check.causes import amount_differs, amounts_that_fit, days_differ, fitting_amounts
 from disputes.check.clocks import Clock
 from disputes.check.facts import InstalmentVersion
-from disputes.check.finding import CUSTOMER, LENDER, NOBODY, Finding, money
+from disputes.check.finding import CUSTOMER, LENDER, NOBODY, Finding, Told, money
 from disputes.check.matter import Matter
 from disputes.check.standing import ZERO
 
@@ -23,8 +23,21 @@ def claimed_amount(matter: Matter) -> Finding | None:
     claimed = matter.message.claimed_amount
     if not matter.tells or claimed is None:
         return None
+    if not amount_differs(matter):
+        return Finding(name="amount_agrees", speaks_for=LENDER, text="amount_agrees", tells=_amount_told, matter=matter)
+    text = "amount_of_nothing"
+    fits = amounts_that_fit(matter)[0]
+    if fits != ZERO:
+        text = "amount_too_high" if claimed > fits else "amount_too_low"
+        if _is_said_by_parts(asked_parts(matter.was)):
+            text += "_parts"
+    return Finding(name="amount_differs", speaks_for=CUSTOMER, text=text, tells=_difference_told, matter=matter)
+
+
+def _amount_told(matter: Matter) -> Told:
     fits = amounts_that_fit(matter)
-    facts = {
+    claimed = matter.message.claimed_amount or ZERO
+    facts: dict[str, Any] = {
         "claimed": money(claimed, matter),
         "records": [money(amount, matter) for amount in dict.fromkeys(fits)],
         "tolerance": money(matter.was.tolerance, matter),
@@ -33,20 +46,23 @@ def claimed_amount(matter: Matter) -> Finding | None:
             for one, left in _open_parts(matter.was)
         ],
     }
-    params: dict[str, Any] = {"claimed": facts["claimed"], "amount": money(fits[0], matter)}
-    if not amount_differs(matter):
-        return Finding(name="amount_agrees", speaks_for=LENDER, facts=facts, text="amount_agrees", params=params)
-    differs = claimed - fits[0]
+    return facts, {"claimed": facts["claimed"], "amount": money(fits[0], matter)}
+
+
+def _difference_told(matter: Matter) -> Told:
+    fits = amounts_that_fit(matter)[0]
+    differs = (matter.message.claimed_amount or ZERO) - fits
+    facts, params = _amount_told(matter)
     facts["difference"] = money(differs, matter)
     params["difference"] = money(abs(differs), matter)
-    if fits[0] == ZERO:
-        return Finding(name="amount_differs", speaks_for=CUSTOMER, facts=facts, text="amount_of_nothing", params=params)
-    text = "amount_too_high" if differs > ZERO else "amount_too_low"
-    parts = _phrases(asked_parts(matter.was), matter)
-    if parts:
-        params["parts"] = parts
-        text += "_parts"
-    return Finding(name="amount_differs", speaks_for=CUSTOMER, facts=facts, text=text, params=params)
+    parts = asked_parts(matter.was)
+    if fits != ZERO and _is_said_by_parts(parts):
+        params["parts"] = [
+            {"text": f"part_{part}", "params": {"amount": money(amount, matter)}}
+            for part, amount in parts.items()
+            if amount > ZERO
+        ]
+    return facts, params
 
 
 def amount_of_the_list(matter: Matter) -> Finding | None:
@@ -101,12 +117,9 @@ def _money_of(parts: Parts, matter: Matter) -> dict[str, dict[str, str]]:
     return {part: money(amount, matter) for part, amount in parts.items()}
 
 
-def _phrases(parts: Parts, matter: Matter) -> list[dict[str, Any]]:
-    """The parts in words; none where the schedule states none."""
-    named = [(part, amount) for part, amount in parts.items() if amount > ZERO]
-    if not named or all(part == "other" for part, _ in named):
-        return []
-    return [{"text": f"part_{part}", "params": {"amount": money(amount, matter)}} for part, amount in named]
+def _is_said_by_parts(parts: Parts) -> bool:
+    """Whether the schedule states of what an amount is made."""
+    return any(amount > ZERO and part != OTHER for part, amount in parts.items())
 
 
 def claimed_days(matter: Matter) -> Finding | None:

@@ -5,9 +5,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
+from functools import lru_cache
 from typing import NamedTuple
 
 from disputes.check import contacting, recipient
+from disputes.check.bearing import (
+    ACCOUNT,
+    AIMED,
+    AMOUNT,
+    DAYS,
+    GATED,
+    LATE,
+    OTHERS,
+    OVER,
+    OWNERS,
+    PRESSES,
+    SPARED,
+    bears_on,
+    once,
+)
 from disputes.check.clocks import Clock
 from disputes.check.facts import ACCOUNT_GROUNDS
 from disputes.check.matter import PRESUPPOSING, Matter, change_since_list, faults, with_more_paid
@@ -43,6 +59,8 @@ class Cause(NamedTuple):
     rests_on: str
     in_part: str = NEVER
     counts: bool = True
+    needs: int = 0
+    """The facts (bits of `bearing`) without which it cannot hold."""
 
     def detail_of(self, matter: Matter) -> str | None:
         """The detail, of a matter in which it holds."""
@@ -67,6 +85,7 @@ def reminds_of_nothing(matter: Matter) -> bool:
     )
 
 
+@once
 def stale_records(matter: Matter) -> bool:
     """As known at the list the message was in order; as it was it was not."""
     if matter.listed is matter.was:
@@ -74,6 +93,7 @@ def stale_records(matter: Matter) -> bool:
     return bool(faults(matter=matter, clock=matter.was)) and not faults(matter=matter, clock=matter.listed)
 
 
+@once
 def stale_detail(matter: Matter) -> str:
     """Which late news turned it.
 
@@ -166,27 +186,35 @@ def days_differ(matter: Matter) -> bool:
 
 # fmt: off
 CAUSES: tuple[Cause, ...] = (
-    Cause("wrong_recipient", None, recipient.is_wrong_recipient, RECIPIENT_GROUNDS, THE_SENDING),
-    Cause("settled_loan", None, settled_loan, ACCOUNT_GROUNDS, THE_ACCOUNT),
-    Cause("stale_records", stale_detail, stale_records, ACCOUNT_GROUNDS, THE_ACCOUNT, in_part=TOO_FEW_DAYS),
-    Cause("risk_strategy", None, risk_strategy, ACCOUNT_GROUNDS, THE_ACCOUNT),
-    Cause("automation_rule", "within_grace", within_grace, ACCOUNT_GROUNDS, THE_ACCOUNT),
-    Cause("automation_rule", "arrangement", arrangement, ACCOUNT_GROUNDS, THE_ACCOUNT),
-    Cause("automation_rule", "pause", pause, ACCOUNT_GROUNDS, THE_ACCOUNT),
-    Cause("automation_rule", "pre_due_rule", presses_before_due, ACCOUNT_GROUNDS, THE_ACCOUNT),
-    Cause("automation_rule", "same_message_twice", contacting.is_repeated, TOO_OFTEN, THE_SENDING),
-    Cause("automation_rule", "frequency_cap", contacting.is_above_cap, TOO_OFTEN, THE_SENDING),
+    Cause("wrong_recipient", None, recipient.is_wrong_recipient, RECIPIENT_GROUNDS, THE_SENDING, needs=OWNERS),
+    Cause("settled_loan", None, settled_loan, ACCOUNT_GROUNDS, THE_ACCOUNT, needs=OVER),
+    Cause("stale_records", stale_detail, stale_records, ACCOUNT_GROUNDS, THE_ACCOUNT, in_part=TOO_FEW_DAYS, needs=LATE),
+    Cause("risk_strategy", None, risk_strategy, ACCOUNT_GROUNDS, THE_ACCOUNT, needs=AIMED),
+    Cause("automation_rule", "within_grace", within_grace, ACCOUNT_GROUNDS, THE_ACCOUNT, needs=PRESSES | SPARED),
+    Cause("automation_rule", "arrangement", arrangement, ACCOUNT_GROUNDS, THE_ACCOUNT, needs=PRESSES | SPARED),
+    Cause("automation_rule", "pause", pause, ACCOUNT_GROUNDS, THE_ACCOUNT, needs=PRESSES | SPARED),
+    Cause("automation_rule", "pre_due_rule", presses_before_due, ACCOUNT_GROUNDS, THE_ACCOUNT, needs=AIMED),
+    Cause("automation_rule", "same_message_twice", contacting.is_repeated, TOO_OFTEN, THE_SENDING, needs=OTHERS),
+    Cause("automation_rule", "frequency_cap", contacting.is_above_cap, TOO_OFTEN, THE_SENDING, needs=OTHERS),
     Cause("automation_rule", "outside_hours", contacting.is_outside_hours, WRONG_HOUR, THE_SENDING),
-    Cause("system_error", None, system_error, ACCOUNT_GROUNDS, THE_ACCOUNT, in_part=TOO_FEW_DAYS),
-    Cause("wrong_amount", "amount", amount_differs, WRONG_AMOUNT, THE_ACCOUNT),
-    Cause("wrong_amount", "days", days_differ, WRONG_AMOUNT, THE_ACCOUNT),
-    Cause("unauthorised_send", permit_fault, is_unauthorised, NO_GROUND, THE_SENDING, counts=False),
+    Cause("system_error", None, system_error, ACCOUNT_GROUNDS, THE_ACCOUNT, in_part=TOO_FEW_DAYS, needs=PRESSES),
+    Cause("wrong_amount", "amount", amount_differs, WRONG_AMOUNT, THE_ACCOUNT, needs=AMOUNT),
+    Cause("wrong_amount", "days", days_differ, WRONG_AMOUNT, THE_ACCOUNT, needs=DAYS),
+    Cause("unauthorised_send", permit_fault, is_unauthorised, NO_GROUND, THE_SENDING, counts=False, needs=GATED),
 )
 # fmt: on
 """The first that answers the ground explains the message, else the first that holds. Within `automation_rule` the
 contract names no order; a ground that several answer is explained by the first."""
 
 
-def causes_of(matter: Matter) -> tuple[Cause, ...]:
-    """The rows that hold, in the table's order."""
-    return tuple(cause for cause in CAUSES if (matter.tells or cause.rests_on != THE_ACCOUNT) and cause.holds(matter))
+def causes_of(matter: Matter, bits: int | None = None) -> tuple[Cause, ...]:
+    """The rows that hold, in the table's order. `bits`: what bears on the matter, where that is known already."""
+    rows = _worth_asking(bears_on(matter) if bits is None else bits)
+    return tuple([cause for cause in rows if cause.holds(matter)])
+
+
+@lru_cache(maxsize=4096)
+def _worth_asking(bits: int) -> tuple[Cause, ...]:
+    """The rows that could hold where these kinds of facts are there."""
+    rows = [cause for cause in CAUSES if bits & ACCOUNT or cause.rests_on != THE_ACCOUNT]
+    return tuple([cause for cause in rows if bits & cause.needs == cause.needs])

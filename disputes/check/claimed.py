@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from disputes.check.bearing import once
 from disputes.check.facts import ClaimedPayment, RepaymentVersion
 from disputes.check.matter import Matter
 from disputes.check.standing import local_day
@@ -29,6 +30,7 @@ class Match:
     found: StandingRepayment | None
 
 
+@once
 def match_claims(matter: Matter) -> tuple[Match, ...]:
     """Each claimed payment with at most one repayment, each repayment used once.
 

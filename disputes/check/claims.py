@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from config.values.money import render_amount
@@ -92,7 +91,7 @@ def claimed_payment_not_found(matter: Matter) -> Finding | None:
     elif alike:
         text += "_alike"
         params = params | {"other": money(alike[0].amount, matter), "other_on": _paid_on(alike[0], matter)}
-    return replace(finding, facts=facts, text=text, params=params)
+    return Finding(name=finding.name, speaks_for=finding.speaks_for, facts=facts, text=text, params=params)
 
 
 def _version_facts(row: RepaymentVersion, matter: Matter) -> dict[str, Any]:

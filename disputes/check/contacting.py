@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
 
+from disputes.check.bearing import once
 from disputes.check.facts import SentMessage
 from disputes.check.matter import Matter
 from disputes.check.permitting import permit_of
@@ -22,6 +23,7 @@ from disputes.policy.contact_hours import NO_WISHES, Preferences, hours_breached
 from disputes.policy.packs import Cap
 
 
+@once
 def sent_before(matter: Matter) -> list[SentMessage]:
     """The other messages that were sent before this one, oldest first."""
     this = (matter.message.sent_at, matter.message.external_id)
@@ -30,6 +32,7 @@ def sent_before(matter: Matter) -> list[SentMessage]:
     return rows
 
 
+@once
 def repeated(matter: Matter) -> SentMessage | None:
     """The latest earlier message that this one repeats.
 
@@ -75,6 +78,7 @@ class Excess:
     counted: tuple[SentMessage, ...]
 
 
+@once
 def excesses(matter: Matter) -> tuple[Excess, ...]:
     """Every cap of the pack that the message went above, in the pack's order: of the person, loan or phone, over every
     vendor."""
@@ -177,6 +181,7 @@ def answers_own_message(matter: Matter) -> bool:
     return permit is not None and permit.reply_to is not None
 
 
+@once
 def is_outside_hours(matter: Matter) -> bool:
     """Outside contact hours when it was sent, in any zone of the customer's or against their own wishes."""
     if matter.message.category not in matter.pack.contact_hours.categories:

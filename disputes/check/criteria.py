@@ -6,12 +6,29 @@ In the order of `CRITERIA`. A finding says for whom it speaks, the facts that it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 
 from disputes.check import amounts, changes, claims, contacts
 from disputes.check.account import render_day
+from disputes.check.bearing import (
+    ACCOUNT,
+    AIMED,
+    AMOUNT,
+    BEHIND,
+    DAYS,
+    GATED,
+    LATE,
+    NO_ACCOUNT,
+    OTHERS,
+    OVER,
+    PAYMENTS,
+    PRESSES,
+    SPARED,
+    bears_on,
+)
 from disputes.check.causes import UNCOLLECTING, presses_before_due, reminds_of_nothing, stale_detail, stale_records
-from disputes.check.finding import CUSTOMER, LENDER, NOBODY, Finding, money, repayment_facts, sent_on
+from disputes.check.finding import CUSTOMER, LENDER, NOBODY, Finding, Told, money, repayment_facts, sent_on
 from disputes.check.matter import Matter, change_since_list, faults, left_of
 from disputes.check.permitting import unauthorised
 from disputes.check.recipient import whose_phone
@@ -54,9 +71,17 @@ def paid_off(matter: Matter) -> Finding | None:
 
 def arrears(matter: Matter) -> Finding | None:
     """Nothing was overdue; or fewer days than the sending rule needs; or enough."""
-    was = matter.was.standing
     if not matter.tells or matter.needs == 0:
         return None
+    days = matter.was.standing.days_past_due
+    if days >= matter.needs:
+        return Finding(name="was_overdue", speaks_for=LENDER, text="was_overdue", tells=_arrears_told, matter=matter)
+    name = "fewer_days" if days else "nothing_overdue"
+    return Finding(name=name, speaks_for=CUSTOMER, text=name, tells=_arrears_told, matter=matter)
+
+
+def _arrears_told(matter: Matter) -> Told:
+    was = matter.was.standing
     facts = {
         "days_past_due": was.days_past_due,
         "overdue_amount": money(was.overdue_amount, matter),
@@ -66,12 +91,9 @@ def arrears(matter: Matter) -> Finding | None:
         "aim": matter.aim,
     }
     params = {"day": sent_on(matter), "days": was.days_past_due, "needed": matter.needs}
-    if was.days_past_due == 0:
-        return Finding(name="nothing_overdue", speaks_for=CUSTOMER, facts=facts, text="nothing_overdue", params=params)
-    params |= {"amount": facts["overdue_amount"], "due_on": render_day(was.oldest_unpaid_due_on)}
-    if was.days_past_due < matter.needs:
-        return Finding(name="fewer_days", speaks_for=CUSTOMER, facts=facts, text="fewer_days", params=params)
-    return Finding(name="was_overdue", speaks_for=LENDER, facts=facts, text="was_overdue", params=params)
+    if was.days_past_due:
+        params |= {"amount": facts["overdue_amount"], "due_on": facts["oldest_unpaid_due_on"]}
+    return facts, params
 
 
 def reminded_instalment(matter: Matter) -> Finding | None:
@@ -96,23 +118,38 @@ def paid_before_posted_after(matter: Matter) -> Finding | None:
     if not change.posted:
         return None
     turned = stale_records(matter) and stale_detail(matter) in ("late_posting", "stale_list")
-    text = stale_detail(matter) if turned else "late_but_changed_nothing"
-    # Of a stale list the sentence counts what the records showed when the message went out, and nothing later.
-    told = change_since_list(matter=matter, clock=matter.sent) if text == "stale_list" else change
-    last_paid = max(row.version.paid_at for row in told.posted)
-    last_posted = max(row.version.posted_at for row in told.posted)
     return Finding(
         name="paid_before_posted_after",
         speaks_for=CUSTOMER if turned else NOBODY,
-        facts={"repayments": [repayment_facts(row, matter) for row in change.posted], "turned_it": turned},
-        text=text,
-        params={
-            "amount": money(told.posted_more, matter),
-            "paid_on": local_day(last_paid, matter.was.time_zone).isoformat(),
-            "posted_on": local_day(last_posted, matter.was.time_zone).isoformat(),
-            "sent_on": sent_on(matter),
-        },
+        text=stale_detail(matter) if turned else "late_but_changed_nothing",
+        tells=_turned_told if turned else _late_told,
+        matter=matter,
     )
+
+
+def _turned_told(matter: Matter) -> Told:
+    return _posted_after(matter, turned=True)
+
+
+def _late_told(matter: Matter) -> Told:
+    return _posted_after(matter, turned=False)
+
+
+def _posted_after(matter: Matter, *, turned: bool) -> Told:
+    change = change_since_list(matter=matter, clock=matter.was)
+    # Of a stale list the sentence counts what the records showed when the message went out, and nothing later.
+    stale_list = turned and stale_detail(matter) == "stale_list"
+    told = change_since_list(matter=matter, clock=matter.sent) if stale_list else change
+    last_paid = max(row.version.paid_at for row in told.posted)
+    last_posted = max(row.version.posted_at for row in told.posted)
+    facts = {"repayments": [repayment_facts(row, matter) for row in change.posted], "turned_it": turned}
+    params = {
+        "amount": money(told.posted_more, matter),
+        "paid_on": local_day(last_paid, matter.was.time_zone).isoformat(),
+        "posted_on": local_day(last_posted, matter.was.time_zone).isoformat(),
+        "sent_on": sent_on(matter),
+    }
+    return facts, params
 
 
 def reversal_taken_back(matter: Matter) -> Finding | None:
@@ -244,8 +281,45 @@ CRITERIA: tuple[Callable[[Matter], Finding | None], ...] = (
 )
 
 
-def findings_of(
-    matter: Matter, criteria: Iterable[Callable[[Matter], Finding | None]] = CRITERIA
-) -> tuple[Finding, ...]:
-    """What every criterion found, in their order."""
-    return tuple(found for criterion in criteria if (found := criterion(matter)) is not None)
+Criterion = Callable[[Matter], Finding | None]
+
+NEEDS: Mapping[Criterion, int] = {
+    records_missing: NO_ACCOUNT,
+    settled: ACCOUNT | OVER,
+    paid_off: ACCOUNT | OVER,
+    arrears: ACCOUNT | PRESSES,
+    reminded_instalment: ACCOUNT | OVER,
+    paid_before_posted_after: ACCOUNT | LATE,
+    reversal_taken_back: ACCOUNT | LATE,
+    changes.changed_afterwards: ACCOUNT | LATE,
+    inside_grace: ACCOUNT | PRESSES | SPARED,
+    arrangement_kept: ACCOUNT | PRESSES | SPARED,
+    paused: ACCOUNT | PRESSES | SPARED,
+    pre_due_rule: ACCOUNT | AIMED,
+    risk_rule: ACCOUNT | AIMED,
+    contacts.same_message_twice: OTHERS,
+    contacts.above_cap: OTHERS,
+    unauthorised: GATED,
+    claims.claimed_payment_found: ACCOUNT | PAYMENTS,
+    claims.claimed_payment_found_late: ACCOUNT | PAYMENTS,
+    claims.claimed_payment_made_later: ACCOUNT | PAYMENTS,
+    claims.claimed_payment_reversed: ACCOUNT | PAYMENTS,
+    claims.claimed_payment_not_found: ACCOUNT | PAYMENTS,
+    amounts.claimed_amount: ACCOUNT | AMOUNT,
+    amounts.amount_of_the_list: ACCOUNT | AMOUNT | LATE,
+    amounts.claimed_days: ACCOUNT | DAYS,
+    records_stale: ACCOUNT | BEHIND,
+}
+"""The facts without which a criterion finds nothing; one that is not here is always asked."""
+
+
+def findings_of(matter: Matter, bits: int | None = None) -> tuple[Finding, ...]:
+    """What every criterion found, in their order. `bits`: what bears on the matter, where that is known already."""
+    rows = _worth_asking(bears_on(matter) if bits is None else bits)
+    return tuple([found for criterion in rows if (found := criterion(matter)) is not None])
+
+
+@lru_cache(maxsize=4096)
+def _worth_asking(bits: int) -> tuple[Criterion, ...]:
+    """The criteria that could find something where these kinds of facts are there."""
+    return tuple([criterion for criterion in CRITERIA if not NEEDS.get(criterion, 0) & ~bits])

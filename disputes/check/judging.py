@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
-from disputes.check.account import account_of, render, render_instant
+from disputes.check.account import render_clocks, render_instant
+from disputes.check.bearing import bears_on
 from disputes.check.canonical import load_input
 from disputes.check.causes import TOO_FEW_DAYS, causes_of, too_few_days
 from disputes.check.contacting import contacts_tell
 from disputes.check.criteria import findings_of
 from disputes.check.facts import Claim, CollectionMessage, History
 from disputes.check.finding import Finding
-from disputes.check.matter import matter_of
+from disputes.check.matter import Matter, matter_of
 from disputes.check.verdict import decide
 from disputes.policy.packs import Pack, Packs
 
@@ -20,16 +20,34 @@ ENGINE_VERSION = "3"
 """Changes whenever the same input could be judged otherwise than before."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Judgement:
     """`verdict`: ``customer_right`` ``partly_right`` ``lender_right`` ``inconclusive``; `cause`, `detail`: None where
-    there is none; `facts`: ``{"at", "as_it_was", "as_known"}``, JSON-ready."""
+    there is none."""
 
-    verdict: str
-    cause: str | None
-    detail: str | None
-    facts: dict[str, Any]
-    findings: tuple[Finding, ...]
+    __slots__ = ("_facts", "_matter", "cause", "detail", "findings", "verdict")
+
+    def __init__(
+        self, *, verdict: str, cause: str | None, detail: str | None, findings: tuple[Finding, ...], matter: Matter
+    ) -> None:
+        self.verdict = verdict
+        self.cause = cause
+        self.detail = detail
+        self.findings = findings
+        self._matter = matter
+        self._facts: dict[str, Any] | None = None
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """``{"at", "as_it_was", "as_known"}``, JSON-ready: the two ACCOUNTs, rendered when somebody asks first."""
+        if self._facts is None:
+            was, sent = self._matter.was, self._matter.sent
+            as_it_was, as_known = render_clocks(was, sent)
+            self._facts = {
+                "at": render_instant(self._matter.message.sent_at),
+                "as_it_was": as_it_was,
+                "as_known": as_known,
+            }
+        return self._facts
 
     def render(self) -> dict[str, Any]:
         """JSON-ready, the same for the same input for ever."""
@@ -42,6 +60,14 @@ class Judgement:
             "findings": [finding.render() for finding in self.findings],
         }
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Judgement) and self.render() == other.render()
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"Judgement({self.render()})"
+
 
 def judge(*, history: History, message: CollectionMessage, claim: Claim, pack: Pack) -> Judgement:
     """Judges `message` against everything that `history` knows, by the pack in force when it was sent.
@@ -49,7 +75,8 @@ def judge(*, history: History, message: CollectionMessage, claim: Claim, pack: P
     Depends on its arguments alone: not on the order of versions, and not on when it runs.
     """
     matter = matter_of(history=history, message=message, claim=claim, pack=pack)
-    holding = causes_of(matter)
+    bits = bears_on(matter)
+    holding = causes_of(matter, bits)
     verdict = decide(
         ground=claim.ground,
         holding=holding,
@@ -60,17 +87,12 @@ def judge(*, history: History, message: CollectionMessage, claim: Claim, pack: P
         too_few_days=any(cause.in_part == TOO_FEW_DAYS for cause in holding) and too_few_days(matter),
     )
     cause = verdict.cause
-    as_it_was = render(account_of(matter.was.view))
     return Judgement(
         verdict=verdict.verdict,
         cause=cause.name if cause is not None else None,
         detail=cause.detail_of(matter) if cause is not None else None,
-        facts={
-            "at": render_instant(message.sent_at),
-            "as_it_was": as_it_was,
-            "as_known": as_it_was if matter.sent is matter.was else render(account_of(matter.sent.view)),
-        },
-        findings=findings_of(matter),
+        findings=findings_of(matter, bits),
+        matter=matter,
     )
 
 

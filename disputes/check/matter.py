@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from disputes.check.clocks import Clock, Clocks, clocks_of
 from disputes.check.facts import (
@@ -35,7 +36,7 @@ class Matter:
     `rule`: the sending rule as known at the list (else as it was); `needs`: the days past due that the message
     presupposes (0: none); `reminded`: the instalment (external id) that a reminder is about, as known at the list;
     `tells`: whether the records hold this account at all; `behind`: the feeds that are too far behind the message to
-    speak against the customer.
+    speak against the customer; `kept`: what `bearing.once` has worked out.
     """
 
     __slots__ = (
@@ -48,6 +49,7 @@ class Matter:
         "claim",
         "currency",
         "history",
+        "kept",
         "listed",
         "message",
         "needs",
@@ -69,6 +71,7 @@ class Matter:
         self.was = was = clocks.was
         self.listed = listed = clocks.listed
         self._clocks = clocks
+        self.kept: dict[Callable[..., object], tuple[Any]] = {}
         self._faults: dict[Clock, tuple[str, ...]] = {}
         self._changes: dict[Clock, Change] = {}
         self._payments: tuple[StandingRepayment, ...] | None = None

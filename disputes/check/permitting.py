@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from disputes.check.account import render_instant
+from disputes.check.bearing import once
 from disputes.check.facts import CollectionMessage, PermitFact, StandingHold
 from disputes.check.finding import CUSTOMER, Finding
 from disputes.check.matter import Matter
@@ -12,6 +13,7 @@ from disputes.check.matter import Matter
 AGAINST_HOLD = "against_hold"
 
 
+@once
 def permit_of(matter: Matter) -> PermitFact | None:
     """The permit that the message names, where the gate granted it, however the sender wrote its id."""
     name = matter.message.permit
@@ -35,6 +37,7 @@ def permit_fault(matter: Matter) -> str:
     return permit_faults(matter)[0]
 
 
+@once
 def permit_faults(matter: Matter) -> tuple[str, ...]:
     """What was missing: ``no_permit`` ``unknown_permit`` ``other_permit`` (for another phone, loan, channel or
     category) ``expired_permit`` ``returned_permit`` ``used_permit`` ``against_hold``, in this order."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from disputes.check.account import render_day
+from disputes.check.bearing import once
 from disputes.check.facts import CustomerPhone, CustomerVersion
 from disputes.check.finding import CUSTOMER, LENDER, NOBODY, Finding, sent_on
 from disputes.check.matter import Matter
@@ -21,12 +22,14 @@ def owner_of(matter: Matter) -> str | None:
     return (terms.customer or None) if terms is not None else None
 
 
+@once
 def owner_newest(matter: Matter) -> CustomerVersion | None:
     """The owner as known today: what carries its own dates is true by them."""
     versions = _versions(matter)
     return known(versions, None) if versions else None
 
 
+@once
 def owner_then(matter: Matter) -> CustomerVersion | None:
     """The owner's version that was true when the message went out, with all that is known today."""
     versions = _versions(matter)
@@ -44,6 +47,7 @@ def _versions(matter: Matter) -> list[CustomerVersion]:
     return versions
 
 
+@once
 def recipient(matter: Matter) -> str:
     """Whose the phone was on the local day of the message, in the loan's zone.
 
@@ -64,6 +68,7 @@ def _theirs(phone: CustomerPhone, matter: Matter) -> bool:
     return (phone.first is None or phone.first <= day) and (phone.until is None or day <= phone.until)
 
 
+@once
 def is_wrong_recipient(matter: Matter) -> bool:
     """The phone was not the customer's own, nor a contact who may be written to, when it was sent."""
     if not matter.history.customers:
