@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db import connection, models
-from psycopg.types.json import Jsonb
+from django.db import connection
 
 from config.values.ids import new_id
 from disputes.records.models import Customer, Loan, Message, MessageFields, SendingRule
-from disputes.records.writing import copy_rows
+from disputes.records.writing import copy_columns
 
 _HIGHEST = "ORDER BY external_id, version DESC, posted_at DESC, content DESC"
 
@@ -32,20 +31,20 @@ def mention(*, model: type[Customer | Loan | SendingRule], ids: Iterable[str], n
     nobody else makes any."""
     wanted = sorted(set(ids))
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT external_id FROM {model._meta.db_table} WHERE external_id = ANY(%s)", [wanted])
+        cursor.execute(
+            f"SELECT external_id FROM {model._meta.db_table} WHERE external_id = ANY(string_to_array(%s, ' '))",
+            [" ".join(wanted)],
+        )
         there = {external_id for (external_id,) in cursor.fetchall()}
+    missing = [one for one in wanted if one not in there]
+    if not missing:
+        return
     blank = model(first_mentioned_at=now)
-    rest = [one for one in model._meta.concrete_fields if not one.primary_key and not one.null]
-    values = [_copied(one, getattr(blank, one.attname)) for one in rest]
-    copy_rows(
-        model=model,
-        columns=["external_id", *(str(one.column) for one in rest)],
-        rows=([one, *values] for one in wanted if one not in there),
-    )
-
-
-def _copied(one: models.Field[Any, Any], value: Any) -> Any:
-    return Jsonb(value) if isinstance(one, models.JSONField) else value
+    columns: dict[str, list[Any]] = {"external_id": missing}
+    for one in model._meta.concrete_fields:
+        if not one.primary_key and not one.null:
+            columns[str(one.column)] = [getattr(blank, one.attname)] * len(missing)
+    copy_columns(model=model, columns=columns)
 
 
 Phone = tuple[str, bytes]

@@ -92,8 +92,7 @@ def _note_moved(added: Added) -> None:
         (type_, outcome.line.external_id, under)
         for type_ in UNDER
         for outcome, _ in added.get(type_, ())
-        if len(outcome.under) > 1
-        for under in outcome.under
+        for under in outcome.moved
     }
     Moved.objects.bulk_create(
         [Moved(type=type_, external_id=external_id, under=under) for type_, external_id, under in sorted(rows)],
@@ -116,7 +115,11 @@ def _touched(added: Added) -> Touched:
     touched.rules |= of.get("sending_rule", set())
     touched.messages |= of.get("message", set())
     touched.loans = touched.owners.union(
-        *(outcome.under for type_ in ("instalment", "repayment") for outcome, _ in added.get(type_, ()))
+        *(
+            outcome.moved or (outcome.line.fields["loan"],)
+            for type_ in ("instalment", "repayment")
+            for outcome, _ in added.get(type_, ())
+        )
     )
     reversals = _ids(added, "reversal") | of.get("reversal", set())
     instalments, repayments = of.get("instalment", set()), of.get("repayment", set())

@@ -111,13 +111,15 @@ def test_who_watches_may_stop_an_import_before_a_batch_of_it_is_written(
 
 def test_what_the_database_refuses_is_one_line_and_not_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     """Should reading ever let something through that a column cannot hold."""
-    whole = writing.copy_rows
+    whole = writing.copy_columns
 
-    def too_long_for_its_column(*, model: Any, columns: Any, rows: Any) -> None:
-        rows = [["x" * 300 if value == "method-7" else value for value in row] for row in rows]
-        whole(model=model, columns=columns, rows=rows)
+    def too_long_for_its_column(*, model: Any, columns: Any) -> None:
+        columns = {
+            name: ["x" * 300 if value == "method-7" else value for value in values] for name, values in columns.items()
+        }
+        whole(model=model, columns=columns)
 
-    monkeypatch.setattr(writing, "copy_rows", too_long_for_its_column)
+    monkeypatch.setattr(writing, "copy_columns", too_long_for_its_column)
     results = load(*(importer.repayment(f"P{n}", method=f"method-{n}") for n in range(20)))
     assert results == ["created"] * 7 + ["error None not_stored"] + ["created"] * 12
     assert Loan.objects.get(pk="L1").paid == 1900
