@@ -108,14 +108,15 @@ def csv_pieces(lines: Iterable[Piece], *, header: Header) -> Iterator[Piece]:
         row, refused = _whole_row(first, ahead, source)
         if refused is None:
             try:
-                yield Piece(first.number, row[-1].end, *line_of(first.number, _cells(b"\n".join(p.raw for p in row))))
+                cells = _cells(first.raw if len(row) == 1 else b"\n".join(line.raw for line in row))
+                yield Piece(first.number, row[-1].number, row[-1].end, *line_of(first.number, cells))
                 continue
             except UnicodeDecodeError:
                 refused = _error("not_utf8", "The row is not UTF-8.")
             except csv.Error as error:
                 refused = _error("not_csv", f"No row of CSV: {error}."[:200])
             ahead.extendleft(reversed(row[1:]))
-        yield Piece(first.number, first.end, b"", Refused(first.number, errors=[refused]))
+        yield Piece(first.number, first.number, first.end, b"", Refused(first.number, errors=[refused]))
 
 
 def _whole_row(first: Piece, ahead: deque[Piece], source: Iterator[Piece]) -> tuple[list[Piece], dict[str, Any] | None]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
@@ -24,11 +24,12 @@ _NO_RECORD = b"!"
 
 
 class Piece(NamedTuple):
-    """One record's text as a line of NDJSON. `number`: the line of the file on which it begins, from 1; `end`: the
-    bytes of the file up to its end, line end included; `refused`: why it could not be read (`raw` then says nothing).
-    """
+    """One record's text as a line of NDJSON. `number`: the line of the file on which it begins, from 1; `last`: the one
+    on which it ends; `end`: the bytes of the file up to its end, line end included; `refused`: why it could not be read
+    (`raw` then says nothing)."""
 
     number: int
+    last: int
     end: int
     raw: bytes
     refused: Refused | None = None
@@ -36,10 +37,11 @@ class Piece(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A result with its place. `end` as in Piece; `settled`: nothing that was read waits behind it, so that an import
-    may stop here."""
+    """A result with its place. `last`, `end` as in Piece; `settled`: nothing that was read waits behind it, so that an
+    import may stop here."""
 
     result: Result
+    last: int
     end: int
     settled: bool
 
@@ -57,13 +59,13 @@ def split_lines(chunks: Iterable[bytes], *, number: int = 0, end: int = 0) -> It
         for raw in whole:
             end += len(raw) + 1 + lost
             number, lost = number + 1, 0
-            yield Piece(number, end, raw.removeprefix(BOM) if number == 1 else raw)
+            yield Piece(number, number, end, raw.removeprefix(BOM) if number == 1 else raw)
         if len(rest) > MAX_LINE + 1:
             lost += len(rest) - MAX_LINE - 1
             rest = rest[: MAX_LINE + 1]
     if rest:
         number += 1
-        yield Piece(number, end + len(rest) + lost, rest.removeprefix(BOM) if number == 1 else rest)
+        yield Piece(number, number, end + len(rest) + lost, rest.removeprefix(BOM) if number == 1 else rest)
 
 
 def ndjson_pieces(lines: Iterable[Piece]) -> Iterator[Piece]:
@@ -87,7 +89,7 @@ class Feed:
         """
         for result in import_lines(lines=self._raw(), dry_run=dry_run, watch=watch, now=now):
             piece = self._waiting.popleft()
-            yield Told(_placed(result, piece), piece.end, not self._waiting)
+            yield Told(_placed(result, piece), piece.last, piece.end, not self._waiting)
 
     def rest(self) -> Iterator[Piece]:
         """The pieces whose results were not told: those of the batch that was stopped, and what comes after it."""
@@ -104,7 +106,15 @@ class Feed:
 def _placed(result: Result, piece: Piece) -> Result:
     if piece.refused is not None:
         return refusal(piece.refused)
-    return result if result.line == piece.number else replace(result, line=piece.number)
+    if result.line == piece.number:
+        return result
+    return Result(
+        line=piece.number,
+        type=result.type,
+        external_id=result.external_id,
+        result=result.result,
+        errors=result.errors,
+    )
 
 
 def refusal(refused: Refused) -> Result:

@@ -249,7 +249,7 @@ def test_a_record_written_both_ways_is_one_record(lines: list[dict[str, Any]], o
 
 @pytest.mark.parametrize("type_", RECORD_TYPES)
 def test_every_type_has_its_columns_in_csv(type_: str) -> None:
-    header = read_header(iter([Piece(1, 0, ",".join(sorted(columns_of(type_))).encode())]), type_=type_)
+    header = read_header(iter([Piece(1, 1, 0, ",".join(sorted(columns_of(type_))).encode())]), type_=type_)
     assert set(header.columns) == columns_of(type_)
 
 

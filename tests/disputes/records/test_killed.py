@@ -1,0 +1,124 @@
+"""An import that is killed in the middle, by a real process, and resumed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from django.db import connection
+
+from disputes.records.models import Loan, RepaymentVersion, ReversalVersion, Voided
+from tests.disputes.records import importer
+from tests.disputes.records.importer import encoded
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+ROOT = Path(__file__).resolve().parents[3]
+LOANS, ROUNDS = 40, 120
+
+
+def lines(name: str) -> Iterator[dict[str, Any]]:
+    """Payments of some loans, dated; some come again changed, some are reversed or voided before or after they come."""
+    at = {"posted_at": "2026-03-02T00:00:00Z"}
+    for n in range(LOANS):
+        yield importer.loan(f"{name}L{n}", **at)
+    for turn in range(ROUNDS):
+        for n in range(LOANS):
+            payment = f"{name}P{turn}-{n}"
+            yield importer.repayment(payment, loan=f"{name}L{n}", amount=f"{turn + 1}.00", **at)
+            if n % 4 == 0:
+                yield importer.reversal(f"{name}R{turn}-{n}", repayment=payment, **at)
+            elif n % 4 == 1:
+                yield importer.repayment(payment, loan=f"{name}L{n}", amount="1.00", version=2, **at)
+            elif n % 4 == 2:
+                target = f"{name}P{(turn + 60) % ROUNDS}-{n}"
+                yield importer.void("repayment", target, f"{name}V{turn}-{n}", **at)
+
+
+def file_of(directory: Path, name: str) -> tuple[Path, int]:
+    file = directory / f"{name}.ndjson"
+    rows = encoded(*lines(name))
+    rows.insert(len(rows) // 2, b"no record")
+    file.write_bytes(b"\n".join(rows))
+    return file, len(rows)
+
+
+def command(file: Path, *options: str) -> subprocess.Popen[str]:
+    """The command as an operator runs it, on the database of the test."""
+    made = connection.settings_dict
+    address = f"postgresql://{made['USER']}@/{made['NAME']}?host={quote(made['HOST'], safe='/')}"
+    if made["PORT"]:
+        address += f"&port={made['PORT']}"
+    return subprocess.Popen(
+        [sys.executable, "manage.py", "import_records", str(file), *options],
+        cwd=ROOT,
+        env={**os.environ, "DATABASE_URL": address, "MIGRATE_DATABASE_URL": address, "PGPASSWORD": made["PASSWORD"]},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def noted(file: Path) -> int:
+    try:
+        found: int = json.loads(Path(f"{file}.progress").read_text())["line"]
+    except FileNotFoundError:
+        return 0
+    return found
+
+
+def state_of(name: str) -> dict[str, Any]:
+    """What is stored under a name, without it."""
+    mine = {"external_id__startswith": name}
+    return {
+        "loans": {loan.pk.removeprefix(name): loan.paid for loan in Loan.objects.filter(**mine)},
+        "repayments": sorted(
+            (row.external_id.removeprefix(name), row.version, row.amount, row.posted_at)
+            for row in RepaymentVersion.objects.filter(**mine)
+        ),
+        "reversals": ReversalVersion.objects.filter(**mine).count(),
+        "voided": sorted(
+            one.removeprefix(name) for one in Voided.objects.filter(**mine).values_list("external_id", flat=True)
+        ),
+    }
+
+
+def test_killed_and_resumed_it_ends_as_in_one_go(tmp_path: Path) -> None:
+    file, total = file_of(tmp_path, "A")
+    process = command(file)
+    try:
+        until = time.monotonic() + 60
+        while noted(file) < total // 5:
+            assert process.poll() is None, f"it ended before it was killed: {process.communicate()}"
+            assert time.monotonic() < until
+            time.sleep(0.002)
+        process.send_signal(signal.SIGKILL)
+    finally:
+        process.kill()
+        process.communicate()
+    assert 0 < noted(file) < total
+
+    resumed = command(file, "--resume")
+    said, _ = resumed.communicate(timeout=120)
+    assert resumed.returncode == 1
+    *refused, summary = said.splitlines()
+    assert [json.loads(row)["line"] for row in refused] == [total // 2 + 1]
+    counted = {word: int(count) for count, word in (part.split(" ") for part in summary.rstrip(".").split(", "))}
+    assert sum(counted.values()) == total
+    assert counted.get("unchanged", 0) <= 1_000
+
+    whole, _ = file_of(tmp_path, "B")
+    at_once = command(whole)
+    at_once.communicate(timeout=120)
+    assert at_once.returncode == 1
+    assert state_of("A") == state_of("B")
+    assert len(state_of("A")["repayments"]) > 4_000
