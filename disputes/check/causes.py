@@ -147,7 +147,7 @@ def presses_before_due(matter: Matter) -> bool:
 
 def system_error(matter: Matter) -> bool:
     """Fewer days past due than the rule needs, as known at the list and as it was."""
-    return max(matter.listed.standing.days_past_due, matter.was.standing.days_past_due) < matter.needs
+    return matter.was.standing.days_past_due < matter.needs and matter.listed.standing.days_past_due < matter.needs
 
 
 def too_few_days(matter: Matter) -> bool:
@@ -169,6 +169,7 @@ def fitting_amounts(clock: Clock) -> tuple[Decimal, ...]:
     return (stands.next_due_amount,)
 
 
+@once
 def amount_differs(matter: Matter) -> bool:
     """The claimed amount differs from the records beyond the tolerance."""
     claimed = matter.message.claimed_amount

@@ -84,7 +84,7 @@ def judge(*, history: History, message: CollectionMessage, claim: Claim, pack: P
         fresh=not matter.behind,
         contacts_tell=claim.ground != "too_frequent" or contacts_tell(matter),
         claims_something=message.claimed_amount is not None or message.claimed_days_past_due is not None,
-        too_few_days=any(cause.in_part == TOO_FEW_DAYS for cause in holding) and too_few_days(matter),
+        too_few_days=bool(holding) and any(cause.in_part == TOO_FEW_DAYS for cause in holding) and too_few_days(matter),
     )
     cause = verdict.cause
     return Judgement(

@@ -6,7 +6,7 @@ from typing import Any
 
 from disputes.check.account import render_day
 from disputes.check.bearing import once
-from disputes.check.facts import CustomerPhone, CustomerVersion
+from disputes.check.facts import CustomerVersion
 from disputes.check.finding import CUSTOMER, LENDER, NOBODY, Finding, sent_on
 from disputes.check.matter import Matter
 from disputes.check.versions import known, true_at, voided
@@ -22,29 +22,25 @@ def owner_of(matter: Matter) -> str | None:
     return (terms.customer or None) if terms is not None else None
 
 
-@once
 def owner_newest(matter: Matter) -> CustomerVersion | None:
     """The owner as known today: what carries its own dates is true by them."""
-    versions = _versions(matter)
-    return known(versions, None) if versions else None
+    return _owners(matter)[0]
+
+
+def owner_then(matter: Matter) -> CustomerVersion | None:
+    """The owner's version that was true when the message went out, with all that is known today."""
+    return _owners(matter)[1]
 
 
 @once
-def owner_then(matter: Matter) -> CustomerVersion | None:
-    """The owner's version that was true when the message went out, with all that is known today."""
-    versions = _versions(matter)
-    return true_at(versions, matter.message.sent_at, None) if versions else None
-
-
-def _versions(matter: Matter) -> list[CustomerVersion]:
+def _owners(matter: Matter) -> tuple[CustomerVersion | None, CustomerVersion | None]:
+    """The owner as known today, and the version that was true when the message went out."""
     history = matter.history
-    if not history.customers:
-        return []
-    owner = owner_of(matter)
+    owner = owner_of(matter) if history.customers else None
     versions = [version for version in history.customers if version.external_id == owner]
-    if versions and history.voids and ("customer", owner) in voided(history.voids, None):
-        return []
-    return versions
+    if not versions or (history.voids and ("customer", owner) in voided(history.voids, None)):
+        return None, None
+    return known(versions, None), true_at(versions, matter.message.sent_at, None)
 
 
 @once
@@ -54,21 +50,23 @@ def recipient(matter: Matter) -> str:
     ``own``: the owner's; ``contact``: a contact's of theirs; ``stranger``: none of their numbers on that day;
     ``unknown``: the records do not show the owner's numbers, or not the message's.
     """
-    if matter.message.phone is None:
+    reached = matter.message.phone
+    if reached is None:
         return UNKNOWN
     owner = owner_newest(matter)
     if owner is None or not owner.phones:
         return UNKNOWN
-    roles = {phone.role for phone in owner.phones if phone.digest == matter.message.phone and _theirs(phone, matter)}
-    return OWN if OWN in roles else CONTACT if roles else STRANGER
+    day, whose = matter.was.standing.day, STRANGER
+    for phone in owner.phones:
+        if phone.digest != reached or (phone.first is not None and day < phone.first):
+            continue
+        if phone.until is None or day <= phone.until:
+            if phone.role == OWN:
+                return OWN
+            whose = CONTACT
+    return whose
 
 
-def _theirs(phone: CustomerPhone, matter: Matter) -> bool:
-    day = matter.was.standing.day
-    return (phone.first is None or phone.first <= day) and (phone.until is None or day <= phone.until)
-
-
-@once
 def is_wrong_recipient(matter: Matter) -> bool:
     """The phone was not the customer's own, nor a contact who may be written to, when it was sent."""
     if not matter.history.customers:

@@ -116,7 +116,9 @@ def stands(
     else:
         days = (day - oldest).days
         paused = paused_days(pauses=dated.pauses, due_on=oldest, day=day) if dated is not None and dated.pauses else 0
-        delinquent = max(0, days - grace_days - paused)
+        delinquent = days - grace_days - paused
+        if delinquent < 0:
+            delinquent = 0
     return Standing(
         day,
         days,
@@ -130,8 +132,10 @@ def stands(
         paid - owed if paid > owed else ZERO,
         settled,
         0 < days <= grace_days,
-        dated is not None and any(arrangement_is_kept(one, day) for one in dated.arrangements),
-        dated is not None and any(covers(pause, day) for pause in dated.pauses),
+        dated is not None
+        and bool(dated.arrangements)
+        and any(arrangement_is_kept(one, day) for one in dated.arrangements),
+        dated is not None and bool(dated.pauses) and any(covers(pause, day) for pause in dated.pauses),
     )
 
 

@@ -160,21 +160,17 @@ def hours_breached(
     Never stricter than the words of the source: where they leave the last instant of an interval free, a message in
     that second is no breach, though a gate may refuse it.
     """
+    hours = pack.contact_hours
+    if category not in hours.categories or (answers_own_message and hours.reply_free):
+        return False
     names = tuple(zones)
-    answer = check_hours(
-        pack=pack,
-        at=at,
-        zones=names,
-        preferences=preferences,
-        category=category,
-        answers_own_message=answers_own_message,
-    )
-    if answer.allowed or not pack.contact_hours.end_free:
-        return not answer.allowed
+    if not names:
+        raise ValueError("contact hours need at least one time zone")
     wishes = _wishes(pack, preferences)
-    return not all(
-        _open_in(pack.contact_hours.allowed, wishes, at.astimezone(ZoneInfo(name)), end_free=True) for name in names
-    )
+    for name in names:
+        if not _open_in(hours.allowed, wishes, at.astimezone(ZoneInfo(name)), end_free=hours.end_free):
+            return True
+    return False
 
 
 def _wishes(pack: Pack, preferences: Preferences | Mapping[str, Any] | None) -> Preferences:
@@ -204,12 +200,13 @@ def _open_in(
     allowed: tuple[LocalInterval, ...] | None, wishes: Preferences, local: datetime, *, end_free: bool = False
 ) -> bool:
     clock, weekday = local.time(), local.weekday()
-    if any(_covers(window, clock, weekday) for window in wishes.blocked):
+    if wishes.blocked and any(_covers(window, clock, weekday) for window in wishes.blocked):
         return False
-    if allowed is None or any(_within(hours, clock) for hours in allowed):
+    if allowed is None:
         return True
-    if end_free and any(clock.replace(microsecond=0) == hours.until for hours in allowed):
-        return True
+    for hours in allowed:
+        if _within(hours, clock) or (end_free and clock.replace(microsecond=0) == hours.until):
+            return True
     return any(_covers(window, clock, weekday) for window in wishes.agreed)
 
 
