@@ -24,6 +24,7 @@ from disputes.desk.calling import CallForm, open_for_caller
 from disputes.desk.forms import ActForm
 from disputes.desk.home import home_of
 from disputes.desk.page import DisputePage, page_of
+from disputes.desk.policies import show_packs
 from disputes.desk.questions import QUESTIONS, question
 from disputes.desk.viewing import Viewer, agent_of, viewer_of, why_not
 from disputes.pages.letters import render_letter, sealed_page
@@ -73,6 +74,7 @@ class DisputeAdmin(ReadingAdmin):
         own = [
             path("desk/take-next/", view(require_POST(self.take_next)), name="desk_take_next"),
             path("desk/call/", view(self.call), name="desk_call"),
+            path("desk/packs/", view(require_safe(show_packs)), name="desk_packs"),
             path("desk/duty/", view(require_POST(self.duty)), name="desk_duty"),
             path("<uuid:pk>/act/<slug:name>/", view(require_POST(self.act)), name="desk_act"),
             path("<uuid:pk>/letter/", view(require_safe(self.letter)), name="desk_letter"),

@@ -9,6 +9,8 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.urls import reverse
 
+from disputes.desk.policies import may_read_packs
+
 GROUPS: Mapping[str, Mapping[str, str]] = {
     "Desk": {
         "disputes.dispute": "gavel",
@@ -47,6 +49,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     """The headings with the pages below them, for unfold. A model that has no page yet is left out."""
     shown = {model._meta.label_lower: page for model, page in admin.site._registry.items()}
     home = {"title": "My queue", "icon": "home", "link": reverse("admin:index")}
+    packs = reverse("admin:desk_packs")
     found: list[dict[str, Any]] = []
     for title, icons in GROUPS.items():
         items = [
@@ -56,6 +59,11 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
         ]
         if title == "Desk":
             items.insert(0, home)
+        if title == "Service" and may_read_packs(request.user):
+            items.append({"title": "Policy packs", "icon": "policy", "link": packs})
+        if request.path == packs:
+            # The page's address lies under that of the disputes, which unfold would mark as well.
+            items = [item | {"active": item["link"] == packs} for item in items]
         if items:
             found.append({"title": title, "separator": bool(found), "items": items})
     return found

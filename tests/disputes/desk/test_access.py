@@ -60,6 +60,7 @@ list of escalations           no     yes         yes      no             no
 list of notices               no     yes         yes      no             no
 list of webhook endpoints     no     no          yes      yes            no
 list of topics                no     no          yes      yes            no
+policy packs                  no     yes         yes      yes            no
 list of clients               no     no          no       yes            no
 list of users                 no     no          no       yes            no
 add a user                    no     no          no       yes            no
@@ -69,6 +70,7 @@ add a group                   no     no          no       no             no
 
 PAGES = {
     "home": "admin:index",
+    "policy packs": "admin:desk_packs",
     "list of disputes": "admin:disputes_dispute_changelist",
     "list of holds": "admin:disputes_hold_changelist",
     "list of queues": "admin:disputes_queue_changelist",
