@@ -27,6 +27,8 @@ STEPS: tuple[tuple[str, Any, str], ...] = (
     ("copy", importing, "write_versions"),
     ("first mentions", settling, "_mention"),
     ("lanes", settling, "take_lanes"),
+    ("loan rows locked", settling, "lock_loans"),
+    ("sums paid", settling, "add_paid"),
     ("loan rows", settling, "refresh_loans"),
     ("customer rows", settling, "refresh_customers"),
     ("rest of what follows", importing, "settle"),

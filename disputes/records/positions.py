@@ -7,8 +7,9 @@ version.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
+from decimal import Decimal
 
 from django.db import connection
 
@@ -75,16 +76,12 @@ def owners_to_change(*, loans: Iterable[str]) -> list[tuple[str, str | None, str
 def refresh_loans(*, loans: Iterable[str], received: Iterable[str], now: datetime) -> None:
     """Works out the rows of these loans anew and raises their revision; `received`: those whose own line came in.
 
-    Needs the import's transaction with its lock, and the lanes of owners that change. Locks the rows in order of their
-    ids first, so that nobody who locks several in that order waits for us in a circle.
+    Needs the import's transaction with its lock, the lanes of owners that change, and the rows locked.
     """
     ids = sorted(loans)
     if not ids:
         return
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT 1 FROM disputes_loan WHERE external_id = ANY(%s) ORDER BY external_id FOR NO KEY UPDATE", [ids]
-        )
         cursor.execute(
             f"""
             UPDATE disputes_loan l SET
@@ -112,6 +109,48 @@ def refresh_loans(*, loans: Iterable[str], received: Iterable[str], now: datetim
             WHERE l.external_id = one.loan
             """,
             {"loans": ids, "received": sorted(received), "now": now},
+        )
+
+
+def paid_once(*, repayments: Collection[str]) -> set[str]:
+    """Of repayments that have their first version in this batch and no other: those of which nothing else was said,
+    neither a void nor a reversal. What they add to their loan's sum is their amount. Needs the import's lock."""
+    ids = " ".join(repayments)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT external_id FROM disputes_voided "
+            "WHERE type = 'repayment' AND external_id = ANY(string_to_array(%s, ' ')) "
+            "UNION ALL SELECT repayment FROM disputes_reversalversion WHERE repayment = ANY(string_to_array(%s, ' '))",
+            [ids, ids],
+        )
+        return set(repayments) - {external_id for (external_id,) in cursor.fetchall()}
+
+
+def lock_loans(*, loans: Iterable[str]) -> None:
+    """Locks the rows of these loans, in order of their ids, so that nobody who locks several in that order waits for us
+    in a circle. Needs the import's transaction."""
+    ids = sorted(loans)
+    if not ids:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM (SELECT FROM disputes_loan WHERE external_id = ANY(string_to_array(%s, ' ')) "
+            "ORDER BY external_id FOR NO KEY UPDATE) AS locked",
+            [" ".join(ids)],
+        )
+
+
+def add_paid(*, paid: Mapping[str, Decimal]) -> None:
+    """Adds to what was paid of these loans and raises their revision: all that a repayment which `paid_once` names
+    changes. Needs the import's transaction with its lock, and the rows locked."""
+    if not paid:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE disputes_loan l SET paid = l.paid + one.amount, revision = l.revision + 1 "
+            "FROM unnest(string_to_array(%s, ' '), string_to_array(%s, ' ')::numeric[]) AS one(loan, amount) "
+            "WHERE l.external_id = one.loan",
+            [" ".join(paid), " ".join(map(str, paid.values()))],
         )
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from typing import TypeAlias
 
 from django.db import connection
@@ -13,7 +15,8 @@ from disputes.lanes.locking import lane_of_customer, lane_of_loan, lane_of_phone
 from disputes.outbox import queue
 from disputes.records import bearing, hooks, watching
 from disputes.records.models import Customer, Loan, Message, Moved, SendingRule
-from disputes.records.positions import loans_of, owners_to_change, refresh_loans
+from disputes.records.positions import add_paid, loans_of, lock_loans, owners_to_change, paid_once, refresh_loans
+from disputes.records.reading import Line
 from disputes.records.refreshing import (
     mention,
     phones_to_change,
@@ -31,11 +34,13 @@ Added: TypeAlias = dict[str, list[tuple[Outcome, Sealed | None]]]
 
 @dataclass(slots=True)
 class Touched:
-    """What must be worked out anew. `owners`: loans whose owner may change; `loans`: all whose account may;
-    `watermarks`: how far a feed reaches may have changed, which concerns every loan."""
+    """What must be worked out anew. `owners`: loans whose owner may change; `loans`: all whose account may, but those
+    in `paid`, to which nothing came but this much; `watermarks`: how far a feed reaches may have changed, which
+    concerns every loan."""
 
     owners: set[str] = field(default_factory=set)
     loans: set[str] = field(default_factory=set)
+    paid: dict[str, Decimal] = field(default_factory=dict)
     customers: set[str] = field(default_factory=set)
     rules: set[str] = field(default_factory=set)
     messages: set[str] = field(default_factory=set)
@@ -59,13 +64,16 @@ def settle(*, added: Added, now: datetime) -> None:
         [lane_of_loan(loan=loan, customer=customer) for loan, *both in moves for customer in both]
         + [lane for customer, digest in phones.touched for lane in (lane_of_customer(customer), lane_of_phone(digest))]
     )
+    accounts = touched.loans.union(touched.paid)
+    lock_loans(loans=accounts)
     refresh_loans(loans=touched.loans, received=_ids(added, "loan"), now=now)
+    add_paid(paid=touched.paid)
     refresh_customers(customers=touched.customers, received=_ids(added, "customer"), now=now)
     if touched.rules:
         refresh_sending_rules(rules=touched.rules)
     messages = refresh_messages(messages=touched.messages, now=now) if touched.messages else []
-    _tell_of_loans(touched.loans, everywhere=touched.watermarks)
-    watching.tell_of_late(loans=touched.loans, received_at=now)
+    _tell_of_loans(accounts, everywhere=touched.watermarks)
+    watching.tell_of_late(loans=accounts, received_at=now)
     _tell_of_messages(messages)
     _call_hooks(phones.added, moves, messages)
 
@@ -114,11 +122,13 @@ def _touched(added: Added) -> Touched:
     touched.customers |= of.get("customer", set())
     touched.rules |= of.get("sending_rule", set())
     touched.messages |= of.get("message", set())
+    plain = _plain_repayments(added)
     touched.loans = touched.owners.union(
         *(
             outcome.moved or (outcome.line.fields["loan"],)
             for type_ in ("instalment", "repayment")
             for outcome, _ in added.get(type_, ())
+            if outcome.line.external_id not in plain or type_ != "repayment"
         )
     )
     reversals = _ids(added, "reversal") | of.get("reversal", set())
@@ -128,7 +138,33 @@ def _touched(added: Added) -> Touched:
     touched.loans |= _loans_of_messages(added, voided=of.get("message", set()))
     if touched.rules or touched.customers or touched.messages:
         touched.loans |= _borne_on(touched, added)
+    touched.paid = _sums(plain.values(), without=touched.loans)
     return touched
+
+
+def _plain_repayments(added: Added) -> dict[str, Line]:
+    """Repayments, by id, that came for the first time, once, and of which nothing else was ever said."""
+    rows = added.get("repayment", ())
+    times = Counter(outcome.line.external_id for outcome, _ in rows)
+    new = {
+        outcome.line.external_id: outcome.line
+        for outcome, _ in rows
+        if outcome.first and times[outcome.line.external_id] == 1
+    }
+    return {one: new[one] for one in paid_once(repayments=new)} if new else {}
+
+
+def _sums(repayments: Iterable[Line], *, without: set[str]) -> dict[str, Decimal]:
+    """What was paid, by loan."""
+    sums: dict[str, Decimal] = {}
+    for line in repayments:
+        loan = line.fields["loan"]
+        if loan not in without:
+            sums[loan] = sums.get(loan, _NOTHING) + line.fields["amount"]
+    return sums
+
+
+_NOTHING = Decimal("0.000")
 
 
 def _loans_of_messages(added: Added, *, voided: set[str]) -> set[str]:
@@ -175,8 +211,8 @@ def _tell_of_loans(loans: set[str], *, everywhere: bool) -> None:
             cursor.execute("SELECT substr(key, 6) FROM disputes_watch WHERE key >= 'loan:' AND key < 'loan;'")
         else:
             cursor.execute(
-                "SELECT substr(key, 6) FROM disputes_watch WHERE key = ANY(%s)",
-                [[f"loan:{loan}" for loan in sorted(loans)]],
+                "SELECT substr(key, 6) FROM disputes_watch WHERE key = ANY(string_to_array(%s, ' '))",
+                [" ".join(f"loan:{loan}" for loan in loans)],
             )
         watched = [loan for (loan,) in cursor.fetchall()]
     queue.put_many(topic="loan.changed", payloads={loan: {"loan": loan} for loan in watched})
