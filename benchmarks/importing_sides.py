@@ -31,6 +31,8 @@ STEPS: tuple[tuple[str, Any, str], ...] = (
     ("sums paid", settling, "add_paid"),
     ("loan rows", settling, "refresh_loans"),
     ("customer rows", settling, "refresh_customers"),
+    ("new customers", settling, "make_customers"),
+    ("hooks", settling, "_call_hooks"),
     ("rest of what follows", importing, "settle"),
     ("commit", connection, "commit"),
 )

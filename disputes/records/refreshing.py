@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,8 +10,9 @@ from typing import Any
 from django.db import connection
 
 from config.values.ids import new_id
-from disputes.records.models import Customer, Loan, Message, MessageFields, SendingRule
-from disputes.records.writing import copy_columns
+from disputes.records.models import Customer, CustomerPhone, Loan, Message, MessageFields, SendingRule
+from disputes.records.reading import Line
+from disputes.records.writing import Sealed, copy_columns
 
 _HIGHEST = "ORDER BY external_id, version DESC, posted_at DESC, content DESC"
 
@@ -58,10 +59,54 @@ class PhoneChanges:
     touched: frozenset[Phone]
     added: frozenset[Phone]
 
+    def and_of_new(self, lines: Iterable[tuple[Line, Sealed]]) -> PhoneChanges:
+        """With the phones of customers whom `new_customers` names: all of them appear."""
+        phones = [(line.external_id, digest, role) for line, sealed in lines for digest, role, *_ in sealed.phones]
+        return PhoneChanges(
+            touched=self.touched.union(phone[:2] for phone in phones),
+            added=self.added.union(phone[:2] for phone in phones if phone[2] == "own"),
+        )
+
+
+def new_customers(*, customers: Collection[str]) -> set[str]:
+    """Of customers who have their first version in this batch and no other: those of whom there is no row yet, and of
+    whom no void was said. What they are is what that version says. Needs the import's lock."""
+    ids = " ".join(customers)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT external_id FROM disputes_customer WHERE external_id = ANY(string_to_array(%s, ' ')) "
+            "UNION ALL SELECT external_id FROM disputes_voided "
+            "WHERE type = 'customer' AND external_id = ANY(string_to_array(%s, ' '))",
+            [ids, ids],
+        )
+        return set(customers) - {external_id for (external_id,) in cursor.fetchall()}
+
+
+def make_customers(*, lines: Sequence[tuple[Line, Sealed]], now: datetime) -> None:
+    """Rows and phones of customers whom `new_customers` names. Needs the import's lock and the lanes of the phones."""
+    if not lines:
+        return
+    fields = [line.fields for line, _ in lines]
+    names = ("language", "time_zones", "contact_preferences", "segment")
+    columns: dict[str, Sequence[Any]] = {name: [one[name] for one in fields] for name in names}
+    columns |= {
+        "external_id": [line.external_id for line, _ in lines],
+        "first_mentioned_at": [now] * len(lines),
+        "first_received_at": [now] * len(lines),
+        "version_id": [sealed.id for _, sealed in lines],
+    }
+    copy_columns(model=Customer, columns=columns)
+    phones = [(line.external_id, *phone) for line, sealed in lines for phone in sealed.phones]
+    if phones:
+        columns = dict(zip(("customer", "digest", "role", "first", "until"), zip(*phones, strict=True), strict=True))
+        copy_columns(model=CustomerPhone, columns=columns)
+
 
 def phones_to_change(*, customers: Iterable[str]) -> PhoneChanges:
     """What `refresh_customers` will change of whose phone is whose. Needs the import's lock."""
     ids = sorted(customers)
+    if not ids:
+        return PhoneChanges(touched=frozenset(), added=frozenset())
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT customer, digest, role, first, until FROM disputes_customerphone WHERE customer = ANY(%s)", [ids]

@@ -18,7 +18,9 @@ from disputes.records.models import Customer, Loan, Message, Moved, SendingRule
 from disputes.records.positions import add_paid, loans_of, lock_loans, owners_to_change, paid_once, refresh_loans
 from disputes.records.reading import Line
 from disputes.records.refreshing import (
+    make_customers,
     mention,
+    new_customers,
     phones_to_change,
     refresh_customers,
     refresh_messages,
@@ -35,13 +37,14 @@ Added: TypeAlias = dict[str, list[tuple[Outcome, Sealed | None]]]
 @dataclass(slots=True)
 class Touched:
     """What must be worked out anew. `owners`: loans whose owner may change; `loans`: all whose account may, but those
-    in `paid`, to which nothing came but this much; `watermarks`: how far a feed reaches may have changed, which
-    concerns every loan."""
+    in `paid`, to which nothing came but this much; `customers`: all but `new_customers`; `watermarks`: how far a feed
+    reaches may have changed, which concerns every loan."""
 
     owners: set[str] = field(default_factory=set)
     loans: set[str] = field(default_factory=set)
     paid: dict[str, Decimal] = field(default_factory=dict)
     customers: set[str] = field(default_factory=set)
+    new_customers: list[tuple[Line, Sealed]] = field(default_factory=list)
     rules: set[str] = field(default_factory=set)
     messages: set[str] = field(default_factory=set)
     watermarks: bool = False
@@ -50,16 +53,16 @@ class Touched:
 def settle(*, added: Added, now: datetime) -> None:
     """Needs the import's transaction and lock, with the versions written.
 
-    1. rows for what is mentioned for the first time; 2. what is void; 3. what all of it touches; 4. the lanes, in one
+    1. what is void; 2. what all of it touches; 3. rows for what is mentioned for the first time; 4. the lanes, in one
     go: old and new owner of each loan that moves, customer and number of each phone that changes hands; 5. the loans'
     rows, in order; 6. the other identity rows; 7. topics; 8. what the rooms above do, which may end with the feed's
     number.
     """
-    _mention(added, now=now)
     _note_moved(added)
     touched = _touched(added)
+    _mention(added, but=touched.new_customers, now=now)
     moves = owners_to_change(loans=touched.owners) if touched.owners else []
-    phones = phones_to_change(customers=touched.customers)
+    phones = phones_to_change(customers=touched.customers).and_of_new(touched.new_customers)
     take_lanes(
         [lane_of_loan(loan=loan, customer=customer) for loan, *both in moves for customer in both]
         + [lane for customer, digest in phones.touched for lane in (lane_of_customer(customer), lane_of_phone(digest))]
@@ -69,6 +72,7 @@ def settle(*, added: Added, now: datetime) -> None:
     refresh_loans(loans=touched.loans, received=_ids(added, "loan"), now=now)
     add_paid(paid=touched.paid)
     refresh_customers(customers=touched.customers, received=_ids(added, "customer"), now=now)
+    make_customers(lines=touched.new_customers, now=now)
     if touched.rules:
         refresh_sending_rules(rules=touched.rules)
     messages = refresh_messages(messages=touched.messages, now=now) if touched.messages else []
@@ -86,12 +90,14 @@ def _named(added: Added, type_: str, name: str) -> set[str]:
     return {value for outcome, _ in added.get(type_, ()) if (value := outcome.line.fields[name]) is not None}
 
 
-def _mention(added: Added, *, now: datetime) -> None:
+def _mention(added: Added, *, but: Iterable[tuple[Line, Sealed]], now: datetime) -> None:
+    """`but`: customers who are about to get a row that says more."""
     loans = _ids(added, "loan").union(
         *(_named(added, type_, "loan") for type_ in ("instalment", "repayment", "message"))
     )
     mention(model=Loan, ids=loans, now=now)
-    mention(model=Customer, ids=_ids(added, "customer") | _named(added, "loan", "customer"), now=now)
+    customers = (_ids(added, "customer") | _named(added, "loan", "customer")) - {line.external_id for line, _ in but}
+    mention(model=Customer, ids=customers, now=now)
     mention(model=SendingRule, ids=_ids(added, "sending_rule") | _named(added, "message", "sending_rule"), now=now)
 
 
@@ -111,7 +117,6 @@ def _note_moved(added: Added) -> None:
 def _touched(added: Added) -> Touched:
     touched = Touched(
         owners=_ids(added, "loan"),
-        customers=_ids(added, "customer"),
         rules=_ids(added, "sending_rule"),
         messages=_ids(added, "message"),
     )
@@ -119,6 +124,8 @@ def _touched(added: Added) -> Touched:
     of = {type_: {external_id for one, external_id in keys if one == type_} for type_, _ in keys}
     touched.watermarks = bool(added.get("watermark") or of.get("watermark"))
     touched.owners |= of.get("loan", set())
+    touched.new_customers = _new_customers(added, but=of.get("customer", set()))
+    touched.customers = _ids(added, "customer") - {line.external_id for line, _ in touched.new_customers}
     touched.customers |= of.get("customer", set())
     touched.rules |= of.get("sending_rule", set())
     touched.messages |= of.get("message", set())
@@ -142,16 +149,28 @@ def _touched(added: Added) -> Touched:
     return touched
 
 
-def _plain_repayments(added: Added) -> dict[str, Line]:
-    """Repayments, by id, that came for the first time, once, and of which nothing else was ever said."""
-    rows = added.get("repayment", ())
+def _once(added: Added, type_: str) -> dict[str, tuple[Line, Sealed | None]]:
+    """By id, the records of which the first version came, and no other with it."""
+    rows = added.get(type_, ())
     times = Counter(outcome.line.external_id for outcome, _ in rows)
-    new = {
-        outcome.line.external_id: outcome.line
-        for outcome, _ in rows
+    return {
+        outcome.line.external_id: (outcome.line, sealed)
+        for outcome, sealed in rows
         if outcome.first and times[outcome.line.external_id] == 1
     }
-    return {one: new[one] for one in paid_once(repayments=new)} if new else {}
+
+
+def _plain_repayments(added: Added) -> dict[str, Line]:
+    """Repayments, by id, of which nothing but their first version was ever said."""
+    once = _once(added, "repayment")
+    return {one: once[one][0] for one in paid_once(repayments=once)} if once else {}
+
+
+def _new_customers(added: Added, *, but: set[str]) -> list[tuple[Line, Sealed]]:
+    """Customers of whom nothing but their first version was ever said, and whom nothing mentioned before."""
+    once = {one: row for one, row in _once(added, "customer").items() if one not in but}
+    new = new_customers(customers=once) if once else set()
+    return [(line, sealed) for one, (line, sealed) in once.items() if sealed is not None and one in new]
 
 
 def _sums(repayments: Iterable[Line], *, without: set[str]) -> dict[str, Decimal]:
