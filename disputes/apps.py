@@ -9,12 +9,14 @@ class DisputesConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Reads the packs, so that a broken one stops the start; hangs on the import what higher rooms do inside it,
-        and on the migration the groups of the back office."""
+        """Reads the packs, so that a broken one stops the start; hangs on the import and on the sending of notices what
+        higher rooms do inside them, and on the migration the groups of the back office."""
         from disputes.desk.groups import apply_groups
         from disputes.holds.covering import extend_holds
         from disputes.holds.permits import mark_used
         from disputes.holds.policies import check_packs
+        from disputes.holds.withholding import KINDS, withhold_opted_out
+        from disputes.notices.hooks import before_sending
         from disputes.records import hooks
 
         try:
@@ -25,4 +27,5 @@ class DisputesConfig(AppConfig):
             hooks.on_owners_changed.append(extend_holds)
         if mark_used not in hooks.on_messages_arrived:
             hooks.on_messages_arrived.append(mark_used)
+        before_sending.update(dict.fromkeys(KINDS, withhold_opted_out))
         post_migrate.connect(apply_groups, dispatch_uid="disputes.desk.groups")

@@ -60,6 +60,11 @@ def opt_in(*, phone: bytes, source: str, actor: Actor, now: datetime) -> int:
     return len(standing)
 
 
+def is_opted_out(*, phone: bytes) -> bool:
+    """Whether an opt-out of the number (its digest) stands. One query."""
+    return bool(_standing(phone))
+
+
 def _standing(phone: bytes) -> list[Hold]:
     return list(
         Hold.objects.filter(
