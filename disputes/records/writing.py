@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from functools import cache
 from typing import Any
 
 import msgspec
+import psycopg
 from django.contrib.postgres.fields import ArrayField
 from django.db import connection, models
 
@@ -90,20 +92,33 @@ def _columns(model: type[models.Model]) -> list[str]:
     return [str(one.column) for one in model._meta.concrete_fields if own_id or not one.primary_key]
 
 
+def copy_rows(*, model: type[models.Model], columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """COPY into a model's table, all rows in one command, of any columns: psycopg turns each value into text."""
+    with _copy(model, columns) as copy:
+        for row in rows:
+            copy.write_row(row)
+
+
 def copy_columns(*, model: type[models.Model], columns: Mapping[str, Sequence[Any]]) -> None:
-    """COPY into a model's table, all rows in one command, from the values of each column, all equally many.
+    """COPY into a table of the records, all rows in one command, from the values of each column, all equally many.
 
     Text is made a column at a time: a value at a time cost as much as PostgreSQL's own work on the row.
     """
     texts = [_TEXTS[type(_field(model, name))](values) for name, values in columns.items()]
     rows = "\n".join(map("\t".join, zip(*texts, strict=True)))
+    with _copy(model, columns) as copy:
+        copy.write(f"{rows}\n")
+
+
+@contextmanager
+def _copy(model: type[models.Model], columns: Iterable[str]) -> Iterator[psycopg.Copy[Any]]:
     names = ", ".join(f'"{name}"' for name in columns)
     with (
         connection.wrap_database_errors,  # Django does so by itself for all but COPY
         connection.cursor() as cursor,
         cursor.copy(f'COPY "{model._meta.db_table}" ({names}) FROM STDIN') as copy,
     ):
-        copy.write(f"{rows}\n")
+        yield copy
 
 
 @cache
