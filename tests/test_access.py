@@ -47,6 +47,7 @@ POST    disputes/{dispute}/appeal      disputes:write     409     409  404
 GET     disputes/{dispute}/letter      disputes:read      409     409  404
 
 POST    gate/decisions                 gate               200     403  403
+POST    gate/screenings                gate               200     403  403
 POST    gate/permits/{permit}/unused   gate               200     403  403
 GET     suppressions                   suppressions:read  200     403  403
 GET     suppressions/changes           suppressions:read  200     403  403
@@ -81,6 +82,7 @@ BODIES: dict[str, Any] = {
     "POST records/import": {"type": "watermark", "feed": "messages", "complete_until": "2026-01-01T00:00:00Z"},
     "POST disputes/{dispute}/comments": {"text": "I paid on the third."},
     "POST gate/decisions": GATE_ITEMS,
+    "POST gate/screenings": GATE_ITEMS["items"][0],
     "POST opt-outs": {"phone": "+8613812340001", "source": "test"},
     "POST opt-ins": {"phone": "+8613812340001", "source": "test"},
     "POST delivery-receipts": {"status": "delivered", "at": "2026-03-01T10:00:00Z"},
@@ -184,7 +186,7 @@ def call(api: Api, row: Row, places: dict[str, str]) -> Any:
             body = body | {"message": {"id": places["message"]}}
     if row.endpoint == "delivery-receipts":
         body = body | {"id": places["notice"]}
-    if row.endpoint == "records/import":
+    if row.endpoint in ("records/import", "gate/screenings"):
         body, content_type = json.dumps(body).encode() + b"\n", "application/x-ndjson"
     else:
         content_type = "application/json"

@@ -16,7 +16,7 @@ def parse_phone(text: str, *, region: str) -> str:
     """
     if not isinstance(text, str) or len(text) > 40:
         raise ValueError("not a phone number")
-    if _E164.fullmatch(text):
+    if is_plain(text):
         return text
     try:
         number = phonenumbers.parse(text, region)
@@ -28,6 +28,11 @@ def parse_phone(text: str, *, region: str) -> str:
     if not _E164.fullmatch(formatted):
         raise ValueError("not a phone number")
     return formatted
+
+
+def is_plain(text: str) -> bool:
+    """Whether the text is E.164 already, which `parse_phone` passes as it is."""
+    return _E164.fullmatch(text) is not None
 
 
 def mask_phone(number: str) -> str:

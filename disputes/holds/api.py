@@ -31,7 +31,7 @@ from config.api.fields import (
 from config.api.idempotency import idempotent
 from config.api.views import ServiceView, plain_view
 from config.fields import phone_digest
-from disputes.holds import gate, queries
+from disputes.holds import gate, queries, screening_api
 from disputes.holds.asking import BadCall, read_call
 from disputes.holds.models import Hold, Permit, SuppressionChange
 from disputes.holds.opting_out import opt_in, opt_out
@@ -385,6 +385,7 @@ def _render_change(row: SuppressionChange) -> dict[str, Any]:
 
 routes = [
     path("gate/decisions", gate_decisions, name="gate-decisions"),
+    *screening_api.routes,
     path("gate/permits/<str:key>/unused", PermitUnused.as_view(), name="permit-unused"),
     path("opt-outs", OptOuts.as_view(), name="opt-outs"),
     path("opt-ins", OptIns.as_view(), name="opt-ins"),

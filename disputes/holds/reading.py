@@ -80,18 +80,19 @@ def read_facts(
     caller: str,
     pack_at: Callable[[datetime], Pack],
     now: datetime,
+    at: datetime | None = None,
 ) -> Reading:
     """Locks those of the lanes that nobody holds, without waiting, and reads the facts of the items after that.
 
     Needs the outermost transaction, in read committed, whose commit frees the lanes. `lanes` None: nothing is locked
     (a dry run). `now`: the process's clock, for what only prunes. `pack_at`: the pack in force at the database's
-    instant.
+    instant. `at`: an instant of the database's clock to decide for; None: that of the reading.
     """
     if lanes is not None:
         check_outermost()
     look_back = pack_at(now).look_back()
     rows = _call(items=items, lanes=lanes, caller=caller, look_back=look_back, now=now)
-    at = _instant(rows["clock"][0])
+    at = at or _instant(rows["clock"][0])
     loans = {row["id"]: row for row in rows["loan"]}
     phones: dict[bytes, list[PhoneFact]] = {}
     for row in rows["phone"]:

@@ -198,7 +198,14 @@ class Walk:
             self._count(one)
 
     def decide(self, item: GateItem) -> Decision:
-        """The decision for the next item; where it is allowed, its slot is taken.
+        """The decision for the next item; where it is allowed, its slot is taken."""
+        decision = self.look(item)
+        if decision.allowed and decision.permit is None:
+            self._count(Taken(contact=self._contact(item, decision.customer, self.facts.at)))
+        return decision
+
+    def look(self, item: GateItem) -> Decision:
+        """The decision for an item, whose slot nobody takes.
 
         1. all that denies it but the caps; 2. the caps; 3. a permit that this request was given before is given
         again: the clock and its own slot are no reasons against it, a hold that came meanwhile is.
@@ -218,9 +225,6 @@ class Walk:
         if reasons:
             ordered = tuple(reason for reason in REASONS if reason in reasons)
             return Decision(reasons=ordered, next_allowed_at=self._next(item, customer, reasons, hours, caps))
-        if live is None:
-            contact = self._contact(item, customer, facts.at)
-            self._count(Taken(contact=contact))
         return Decision(permit=live, customer=customer)
 
     def _owner(self, item: GateItem) -> tuple[str | None, set[str]]:
