@@ -111,6 +111,10 @@ class DisputeSerializer(serializers.Serializer[Any]):
     closed_at = serializers.DateTimeField(allow_null=True)
     customer = serializers.CharField(required=False, allow_null=True)
     loan = serializers.CharField(required=False, allow_null=True)
+    disputed = serializers.BooleanField(
+        required=False,
+        help_text="Where the policy pack asks for the mark: whether what this is about is in dispute.",
+    )
 
 
 class PermitOutSerializer(serializers.Serializer[Any]):

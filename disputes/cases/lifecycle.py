@@ -13,6 +13,7 @@ from typing import Any
 from django.conf import settings
 
 from disputes.cases.letter_links import link_for
+from disputes.cases.marking import mark_of
 from disputes.cases.models import Decision, DecisionState, Dispute, Outcome, Status
 from disputes.cases.telling import tell_outcome
 from disputes.cases.watching import unwatch_dispute, watch_closed
@@ -104,6 +105,7 @@ def announced(dispute: Dispute) -> dict[str, Any]:
             "loan": dispute.loan,
             "verdict": check.verdict if check else None,
             "cause": check.cause if check else None,
+            **mark_of(dispute),
         },
     }
 

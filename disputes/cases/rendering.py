@@ -7,6 +7,7 @@ from typing import Any
 
 from config.api.callers import Caller
 from config.values.phone import mask_phone
+from disputes.cases.marking import mark_of
 from disputes.cases.models import Check, DecisionState, Dispute, Status
 from disputes.cases.queries import SILENT_GROUNDS
 from disputes.cases.reading import read_payments, render_payment
@@ -47,6 +48,7 @@ def render_dispute(
     if caller.kind == "client":
         shown["customer"] = dispute.customer
         shown["loan"] = dispute.loan
+        shown.update(mark_of(dispute))
     if permits_out is not None:
         shown["permits_out"] = list(permits_out)
     return shown
