@@ -35,12 +35,23 @@ PAYMENTS = 512
 OTHERS = 1024
 """Other messages were sent."""
 OWNERS = 2048
-"""The records hold a customer whose loan it ever was."""
+"""The records hold a customer whose loan it ever was, or the ground asks whose the phone is."""
 GATED = 4096
 """The lender sends nothing without a permit, since some day."""
 BEHIND = 8192
 """The records are too old to speak against the customer."""
 
+OFTEN_ASKED = 16384
+"""The ground asks how often the person was written to."""
+HOUR_ASKED = 32768
+"""The ground asks whether the hour was right."""
+
+_BY_GROUND = {
+    "not_my_debt": OWNERS,
+    "third_party_contacted": OWNERS,
+    "too_frequent": OFTEN_ASKED,
+    "outside_hours": HOUR_ASKED,
+}
 T = TypeVar("T")
 
 
@@ -76,6 +87,7 @@ def bears_on(matter: Matter) -> int:
         bits |= OTHERS
     if history.customers:
         bits |= OWNERS
+    bits |= _BY_GROUND.get(matter.claim.ground, 0)
     if history.gate_required_from is not None:
         bits |= GATED
     if matter.behind:

@@ -101,12 +101,15 @@ def stale_detail(matter: Matter) -> str:
     ``reversal_voided``: a reversal that was taken back; else ``backdated_change``. Each is tried alone on the records
     of the list.
     """
-    at = matter.message.sent_at
+    at, listed, was = matter.message.sent_at, matter.listed, matter.was
 
     def turned(more: Decimal) -> bool:
         if more == ZERO:
             return False
-        return bool(faults(matter=matter, clock=with_more_paid(clock=matter.listed, more=more, at=at)))
+        if listed.missing is not None and listed.paid + more == was.paid:
+            # Nothing else sets the two apart, so with this the list's records are those of the account as it was.
+            return bool(faults(matter=matter, clock=was))
+        return bool(faults(matter=matter, clock=with_more_paid(clock=listed, more=more, at=at)))
 
     if turned(change_since_list(matter=matter, clock=matter.sent).posted_more):
         return "stale_list"

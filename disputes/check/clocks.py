@@ -16,93 +16,115 @@ from disputes.check.standing import ZERO, Line, local_day, stands
 from disputes.check.versions import StandingRepayment, View, known, true_at, view_of
 
 
+class Books:
+    """What the clocks of a matter have in common, where only repayments set them apart; else one clock's own.
+
+    `terms`, `dated`, `instalments` and `time_zone` as in `View`; `lines`: the instalments as the figures need them;
+    `counted`: the repayments that stand with all that is known, by value date; `day`: the local day.
+    """
+
+    __slots__ = ("at", "counted", "dated", "day", "instalments", "lines", "loan", "terms", "time_zone")
+
+    def __init__(
+        self,
+        loan: str,
+        at: datetime,
+        terms: LoanVersion | None,
+        dated: LoanVersion | None,
+        time_zone: str,
+        instalments: tuple[InstalmentVersion, ...],
+        lines: Sequence[Line],
+        counted: Sequence[RepaymentVersion],
+    ) -> None:
+        self.loan = loan
+        self.at = at
+        self.terms = terms
+        self.dated = dated
+        self.time_zone = time_zone
+        self.day = local_day(at, time_zone)
+        self.instalments = instalments
+        self.lines = lines
+        self.counted = counted
+
+
 class Clock:
     """The account at the instant sent, with what was known at `known_at` (None: all that is known today).
 
-    `terms`, `dated`, `instalments` and `time_zone` as in `View`; `lines`: the instalments as the figures need them;
     `paid`: the sum of what stands; `missing`: the repayments that count today and that this clock did not know, by
     value date, where nothing else sets the clocks apart (None: more may). Equal clocks of one matter are one object.
     """
 
-    __slots__ = (
-        "_counted",
-        "_position",
-        "_view",
-        "at",
-        "dated",
-        "instalments",
-        "known_at",
-        "lines",
-        "loan",
-        "missing",
-        "paid",
-        "standing",
-        "terms",
-        "time_zone",
-    )
+    __slots__ = ("_position", "_view", "books", "known_at", "missing", "paid", "standing")
 
     def __init__(
         self,
-        *,
-        loan: str,
-        at: datetime,
+        books: Books,
         known_at: datetime | None,
-        terms: LoanVersion | None,
-        dated: LoanVersion | None,
-        time_zone: str,
-        day: date,
-        instalments: tuple[InstalmentVersion, ...],
-        lines: Sequence[Line],
         paid: Decimal,
-        counted: Sequence[RepaymentVersion],
         missing: tuple[RepaymentVersion, ...] | None,
         view: View | None = None,
     ) -> None:
-        self.loan = loan
-        self.at = at
+        self.books = books
         self.known_at = known_at
-        self.terms = terms
-        self.dated = dated
-        self.time_zone = time_zone
-        self.instalments = instalments
-        self.lines = lines
         self.paid = paid
         self.missing = missing
-        self.standing = stands(day=day, lines=lines, paid=paid, terms=terms, dated=dated)
-        self._counted = counted
+        self.standing = stands(books.day, books.lines, paid, books.terms, books.dated)
         self._view = view
         self._position: Position | None = None
 
     @property
+    def at(self) -> datetime:
+        return self.books.at
+
+    @property
+    def terms(self) -> LoanVersion | None:
+        return self.books.terms
+
+    @property
+    def dated(self) -> LoanVersion | None:
+        return self.books.dated
+
+    @property
+    def time_zone(self) -> str:
+        return self.books.time_zone
+
+    @property
+    def instalments(self) -> tuple[InstalmentVersion, ...]:
+        return self.books.instalments
+
+    @property
     def currency(self) -> str:
-        return self.terms.currency if self.terms is not None else ""
+        terms = self.books.terms
+        return terms.currency if terms is not None else ""
 
     @property
     def tolerance(self) -> Decimal:
-        return self.terms.tolerance if self.terms is not None else ZERO
+        terms = self.books.terms
+        return terms.tolerance if terms is not None else ZERO
 
     @property
     def counted(self) -> Sequence[RepaymentVersion]:
         """The repayments that stand, by value date."""
         if not self.missing:
-            return self._counted
+            return self.books.counted
         gone = {one.external_id for one in self.missing}
-        return [one for one in self._counted if one.external_id not in gone]
+        return [one for one in self.books.counted if one.external_id not in gone]
 
     @property
     def view(self) -> View:
         """The records line by line."""
         if self._view is None:
+            books = self.books
             self._view = View(
-                loan=self.loan,
-                at=self.at,
+                loan=books.loan,
+                at=books.at,
                 known_at=self.known_at,
-                terms=self.terms,
-                dated=self.dated,
+                terms=books.terms,
+                dated=books.dated,
                 voided=False,
-                instalments=self.instalments,
+                instalments=books.instalments,
                 repayments=tuple([StandingRepayment(one, None) for one in self.counted]),
-                time_zone=self.time_zone,
+                time_zone=books.time_zone,
             )
         return self._view
 
@@ -110,7 +132,7 @@ class Clock:
     def position(self) -> Position:
         """What a position would keep of these records."""
         if self._position is None:
-            terms, dated = self.terms, self.dated
+            terms, dated = self.books.terms, self.books.dated
             self._position = Position(
                 currency=self.currency,
                 time_zone=self.time_zone,
@@ -120,45 +142,21 @@ class Clock:
                 written_off_on=dated.written_off_on if dated is not None else None,
                 pauses=dated.pauses if dated is not None else (),
                 arrangements=dated.arrangements if dated is not None else (),
-                lines=tuple(self.lines),
+                lines=tuple(self.books.lines),
                 paid=self.paid,
             )
         return self._position
 
     def with_more_paid(self, more: Decimal) -> Clock:
         """The same records, with so much more paid."""
-        return self._with(paid=self.paid + more, known_at=self.known_at, missing=self.missing, view=self._view)
+        return Clock(self.books, self.known_at, self.paid + more, self.missing, self._view)
 
     def without(self, missing: Sequence[RepaymentVersion], *, known_at: datetime) -> Clock:
         """The clock of a moment that knew all of this one but the repayments `missing`, by value date."""
         paid = self.paid
         for one in missing:
             paid -= one.amount
-        return self._with(paid=paid, known_at=known_at, missing=tuple(missing), view=None)
-
-    def _with(
-        self,
-        *,
-        paid: Decimal,
-        known_at: datetime | None,
-        missing: tuple[RepaymentVersion, ...] | None,
-        view: View | None,
-    ) -> Clock:
-        return Clock(
-            loan=self.loan,
-            at=self.at,
-            known_at=known_at,
-            terms=self.terms,
-            dated=self.dated,
-            time_zone=self.time_zone,
-            day=self.standing.day,
-            instalments=self.instalments,
-            lines=self.lines,
-            paid=paid,
-            counted=self._counted,
-            missing=missing,
-            view=view,
-        )
+        return Clock(self.books, known_at, paid, tuple(missing))
 
 
 class Clocks:
@@ -166,7 +164,7 @@ class Clocks:
 
     __slots__ = ("_late", "_sent", "listed", "was")
 
-    def __init__(self, *, was: Clock, listed: Clock, sent: Clock | None, late: Sequence[RepaymentVersion] = ()) -> None:
+    def __init__(self, was: Clock, listed: Clock, sent: Clock | None, late: Sequence[RepaymentVersion] = ()) -> None:
         self.was = was
         self.listed = listed
         self._sent = sent
@@ -187,21 +185,17 @@ def clocks_of(*, history: History, at: datetime, listed_at: datetime) -> Clocks:
 def clock_of(view: View) -> Clock:
     """The clock of a view: the long way, on which every version, reversal and void was looked at."""
     counted = [row.version for row in view.repayments if row.reversed_at is None]
-    return Clock(
-        loan=view.loan,
-        at=view.at,
-        known_at=view.known_at,
-        terms=view.terms,
-        dated=view.dated,
-        time_zone=view.time_zone,
-        day=local_day(view.at, view.time_zone),
-        instalments=view.instalments,
-        lines=[(one.due_on, one.amount) for one in view.instalments],
-        paid=sum([one.amount for one in counted], ZERO),
-        counted=counted,
-        missing=None,
-        view=view,
+    books = Books(
+        view.loan,
+        view.at,
+        view.terms,
+        view.dated,
+        view.time_zone,
+        view.instalments,
+        [(one.due_on, one.amount) for one in view.instalments],
+        counted,
     )
+    return Clock(books, view.known_at, sum([one.amount for one in counted], ZERO), None, view)
 
 
 def clocks_by_version(*, history: History, at: datetime, listed_at: datetime) -> Clocks:
@@ -215,7 +209,7 @@ def clocks_by_version(*, history: History, at: datetime, listed_at: datetime) ->
         listed = sent
     else:
         listed = clock_of(view_of(history=history, at=at, known_at=listed_at))
-    return Clocks(was=was, listed=listed, sent=sent)
+    return Clocks(was, listed, sent)
 
 
 def _latest_posting(history: History) -> datetime:
@@ -243,27 +237,15 @@ def _plain_clocks(history: History, at: datetime, listed_at: datetime) -> Clocks
     instalments, lines = schedule
     terms = true_at(history.loans, at, None) if history.loans else None
     zone = (terms.time_zone if terms is not None else None) or history.lender_time_zone
-    was = Clock(
-        loan=history.loan,
-        at=at,
-        known_at=None,
-        terms=terms,
-        dated=known(history.loans, None),
-        time_zone=zone,
-        day=local_day(at, zone),
-        instalments=instalments,
-        lines=lines,
-        paid=paid,
-        counted=counted,
-        missing=(),
-    )
+    books = Books(history.loan, at, terms, known(history.loans, None), zone, instalments, lines, counted)
+    was = Clock(books, None, paid, ())
     if not late:
-        return Clocks(was=was, listed=was, sent=was)
+        return Clocks(was, was, was)
     listed = was.without(late, known_at=listed_at)
     after = late if listed_at == at else [one for one in late if one.posted_at > at]
     if len(after) == len(late):
-        return Clocks(was=was, listed=listed, sent=listed)
-    return Clocks(was=was, listed=listed, sent=None if after else was, late=after)
+        return Clocks(was, listed, listed)
+    return Clocks(was, listed, None if after else was, after)
 
 
 def _plain_money(

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 
 from disputes.check.bearing import once
-from disputes.check.facts import SentMessage
+from disputes.check.facts import CustomerVersion, SentMessage
 from disputes.check.matter import Matter
 from disputes.check.permitting import permit_of
 from disputes.check.recipient import owner_of, owner_then
@@ -160,13 +160,19 @@ def contacts_tell(matter: Matter) -> bool:
 def zones_of(matter: Matter) -> tuple[str, ...]:
     """Every zone that the records of the loan's owner pointed to when the message went out; the lender's where they
     named none."""
-    owner = owner_then(matter) if matter.history.customers else None
+    return _zones(owner_then(matter) if matter.history.customers else None, matter)
+
+
+def _zones(owner: CustomerVersion | None, matter: Matter) -> tuple[str, ...]:
     return (owner.time_zones if owner is not None else ()) or (matter.history.lender_time_zone,)
 
 
 def wishes_of(matter: Matter) -> Preferences:
     """The owner's own windows, as they were true when the message went out."""
-    owner = owner_then(matter) if matter.history.customers else None
+    return _wishes(owner_then(matter) if matter.history.customers else None)
+
+
+def _wishes(owner: CustomerVersion | None) -> Preferences:
     return _read(owner.preferences) if owner is not None and owner.preferences else NO_WISHES
 
 
@@ -186,7 +192,8 @@ def is_outside_hours(matter: Matter) -> bool:
     """Outside contact hours when it was sent, in any zone of the customer's or against their own wishes."""
     if matter.message.category not in matter.pack.contact_hours.categories:
         return False
-    return breaks_hours(matter, zones=zones_of(matter), wishes=wishes_of(matter))
+    owner = owner_then(matter) if matter.history.customers else None
+    return breaks_hours(matter, zones=_zones(owner, matter), wishes=_wishes(owner))
 
 
 def breaks_hours(matter: Matter, *, zones: tuple[str, ...], wishes: Preferences) -> bool:

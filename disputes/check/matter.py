@@ -63,7 +63,6 @@ class Matter:
     def __init__(
         self, *, history: History, message: CollectionMessage, claim: Claim, pack: Pack, clocks: Clocks
     ) -> None:
-        at = message.sent_at
         self.history = history
         self.message = message
         self.claim = claim
@@ -76,18 +75,16 @@ class Matter:
         self._changes: dict[Clock, Change] = {}
         self._payments: tuple[StandingRepayment, ...] | None = None
         self.currency: str = was.currency or listed.currency
-        self.rule: SendingRuleVersion | None = (
-            _rule(history, message) if message.sending_rule is not None and history.sending_rules else None
-        )
-        self.aim: str | None = self.rule.aim if self.rule is not None else None
+        self.rule = rule = _rule(history, message)
+        self.aim: str | None = rule.aim if rule is not None else None
         self.needs: int = days_needed(
-            category=message.category, aim=self.aim, min_dpd=self.rule.min_dpd if self.rule is not None else None
+            category=message.category, aim=self.aim, min_dpd=rule.min_dpd if rule is not None else None
         )
         self.reminded: str | None = (
-            _reminded(listed, self.rule) if self.needs == 0 and message.category == "reminder" else None
+            _reminded(listed, rule) if self.needs == 0 and message.category == "reminder" else None
         )
         self.tells: bool = _tells(history, message)
-        self.behind: tuple[str, ...] = feeds_behind(pack=pack, reached=_reached(history), at=at)
+        self.behind: tuple[str, ...] = _behind(history, pack, message.sent_at)
 
     @property
     def sent(self) -> Clock:
@@ -128,6 +125,8 @@ def list_of(message: CollectionMessage) -> datetime:
 def _rule(history: History, message: CollectionMessage) -> SendingRuleVersion | None:
     """The sending rule as known at the list; else, where they heard of it only later, as it was."""
     name, at = message.sending_rule, message.sent_at
+    if name is None or not history.sending_rules:
+        return None
     known_then = sending_rule_of(history=history, sending_rule=name, at=at, known_at=list_of(message))
     return known_then or sending_rule_of(history=history, sending_rule=name, at=at, known_at=None)
 
@@ -151,6 +150,16 @@ def _tells(history: History, message: CollectionMessage) -> bool:
         return True
     newest = known(history.loans, None)
     return newest is not None and (newest.settled_on is not None or newest.written_off_on is not None)
+
+
+def _behind(history: History, pack: Pack, at: datetime) -> tuple[str, ...]:
+    if not pack.records.watermarks:
+        return ()
+    reached = _reached(history)
+    for feed in pack.records.feeds:
+        if feed not in reached or reached[feed] < at:
+            return feeds_behind(pack=pack, reached=reached, at=at)
+    return ()
 
 
 def _reached(history: History) -> dict[str, datetime]:

@@ -62,17 +62,11 @@ def local_day(at: datetime, time_zone: str) -> date:
 
 def standing(*, position: Position, at: datetime) -> Standing:
     """How the account of `position` stands at `at` (aware). Lines may come in any order."""
-    return stands(
-        day=local_day(at, position.time_zone),
-        lines=sorted(position.lines, key=_by_due_date),
-        paid=position.paid,
-        terms=position,
-        dated=position,
-    )
+    lines = sorted(position.lines, key=_by_due_date)
+    return stands(local_day(at, position.time_zone), lines, position.paid, position, position)
 
 
 def stands(
-    *,
     day: date,
     lines: Sequence[Line],
     paid: Decimal,

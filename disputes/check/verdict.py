@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from disputes.check.causes import TOO_FEW_DAYS, Cause
 from disputes.check.facts import ACCOUNT_GROUNDS
@@ -19,8 +19,7 @@ COVERED_GROUNDS = ACCOUNT_GROUNDS | CONTACT_GROUNDS | RECIPIENT_GROUNDS
 """Grounds that criteria can settle; any other is a person's to judge."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """`cause`: the row that explains the message; None: none holds."""
 
     verdict: str
@@ -58,7 +57,7 @@ def decide(
             verdict = PARTLY_RIGHT if in_part else CUSTOMER_RIGHT
         elif _can_tell(ground, tells and fresh, contacts_tell):
             verdict = _without_answer(ground, holding, claims_something)
-    return Verdict(verdict=verdict, cause=named[0] if named else None)
+    return Verdict(verdict, named[0] if named else None)
 
 
 def _can_tell(ground: str, account_tells: bool, contacts_tell: bool) -> bool:
@@ -71,7 +70,7 @@ def _can_tell(ground: str, account_tells: bool, contacts_tell: bool) -> bool:
 
 
 def _without_answer(ground: str, holding: Sequence[Cause], claims_something: bool) -> str:
-    if any(cause.counts for cause in holding):
+    if holding and any(cause.counts for cause in holding):
         return PARTLY_RIGHT
     if ground == "wrong_amount" and not claims_something:
         return INCONCLUSIVE
