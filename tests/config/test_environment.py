@@ -38,6 +38,7 @@ def test_a_complete_environment_is_taken() -> None:
     assert environment.mode_of(GOOD) == "production"
     assert list(values["DATA_KEYS"]) == [1]
     assert values["REVIEW_SAMPLE"] == 0.05
+    assert values["IMPORT_CHANGE_SHARE"] == {"": 0.2, "message": 1.0, "watermark": 1.0}
 
 
 @pytest.mark.parametrize("name", [setting.name for setting in environment.SETTINGS if setting.needed])
@@ -57,6 +58,10 @@ def test_each_needed_setting_is_missed_by_name(name: str) -> None:
         ("DATA_KEYS", "1:" + "00" * 32, "DATA_KEYS has a key that is not random"),
         ("DATA_KEYS", "256:" + "0123456789abcdef" * 4, "DATA_KEYS must be ID:KEY pairs"),
         ("DATA_KEYS", "1:" + "0123456789abcdef" * 4 + ",1:" + "fedcba9876543210" * 4, "DATA_KEYS has 1 twice"),
+        ("IMPORT_CHANGE_SHARE", "message:1", "IMPORT_CHANGE_SHARE needs a share for all types"),
+        ("IMPORT_CHANGE_SHARE", "0.2,0.3", "IMPORT_CHANGE_SHARE has a share of all types twice"),
+        ("IMPORT_CHANGE_SHARE", "0.2,mortgage:0.5", "IMPORT_CHANGE_SHARE may name customer, loan"),
+        ("IMPORT_CHANGE_SHARE", "20", "IMPORT_CHANGE_SHARE must be a number from 0 to 1"),
         ("DIGEST_KEY_ID", "2", "DIGEST_KEY_ID is 2, which DATA_KEYS does not have"),
         ("ALLOWED_HOSTS", "*", "ALLOWED_HOSTS has *"),
         ("ALLOWED_HOSTS", "a.example,*", "ALLOWED_HOSTS has *"),
