@@ -111,7 +111,7 @@ def copy_columns(*, model: type[models.Model], columns: Mapping[str, Sequence[An
 
 
 @contextmanager
-def _copy(model: type[models.Model], columns: Iterable[str]) -> Iterator[psycopg.Copy[Any]]:
+def _copy(model: type[models.Model], columns: Iterable[str]) -> Iterator[psycopg.Copy]:
     names = ", ".join(f'"{name}"' for name in columns)
     with (
         connection.wrap_database_errors,  # Django does so by itself for all but COPY
