@@ -15,9 +15,9 @@ from config.values.phone import mask_phone
 from disputes.cases.models import Comment, Decision, DecisionState, Dispute, Status
 from disputes.cases.queries import SILENT_GROUNDS, comments_of, flag_of
 from disputes.cases.reading import read_payments, read_selector, render_payment
-from disputes.check.sentences import sentence_of
 from disputes.desk import words
 from disputes.desk.accounts import BothClocks, both_clocks, local_instant, written_money
+from disputes.desk.findings import ShownFinding, shown_findings
 from disputes.holds.by_hand import SUPERVISORS
 from disputes.holds.models import Hold, SuppressionChange
 from disputes.holds.policies import pack_in_force
@@ -28,7 +28,6 @@ from disputes.routing.models import Clock, ClockKind
 EVENTS_SHOWN = 100
 COMMENTS_SHOWN = 100
 LANGUAGES: Mapping[str, str] = {"zh-hans": "Chinese", "en": "English"}
-SPEAKS_FOR: Mapping[str, str] = {"customer": "for the customer", "lender": "for the lender", "nobody": "for nobody"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,7 +56,7 @@ class Doubt:
     code: str
     cause: str
     detail: str
-    findings: tuple[tuple[str, str, str], ...]
+    findings: tuple[ShownFinding, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,7 +86,7 @@ class DisputePage:
     verdict: str
     cause: str
     detail: str
-    findings: tuple[tuple[str, str, str], ...]
+    findings: tuple[ShownFinding, ...]
     checked: str
     account: BothClocks | None
     holds: tuple[ShownHold, ...]
@@ -125,7 +124,7 @@ def page_of(*, dispute: Dispute, now: datetime) -> DisputePage:
         verdict=words.VERDICTS.get(check.verdict, "") if check else "Not checked yet",
         cause=words.CAUSES.get(check.cause or "", words.plain(check.cause)) if check else "",
         detail=words.DETAILS.get(check.detail or "", words.plain(check.detail)) if check else "",
-        findings=tuple(_finding(row) for row in check.findings) if check else (),
+        findings=shown_findings(check.findings) if check else (),
         checked=local_instant(check.checked_at) if check else "",
         account=both_clocks(check.facts) if check else None,
         holds=tuple(_shown_holds(holds, now)),
@@ -155,7 +154,7 @@ def _doubt(dispute: Dispute) -> Doubt | None:
         code=check.verdict,
         cause=words.CAUSES.get(check.cause or "", words.plain(check.cause)),
         detail=words.DETAILS.get(check.detail or "", words.plain(check.detail)),
-        findings=tuple(_finding(row) for row in check.findings),
+        findings=shown_findings(check.findings),
     )
 
 
@@ -264,11 +263,6 @@ def _message(dispute: Dispute) -> Mapping[str, str] | None:
         "loan": message.loan or "",
         "external_id": message.external_id,
     }
-
-
-def _finding(row: Mapping[str, Any]) -> tuple[str, str, str]:
-    """For whom it speaks (the code and in words), and its sentence."""
-    return row["speaks_for"], SPEAKS_FOR[row["speaks_for"]], sentence_of(row, language="en")
 
 
 def _holds_of(dispute: Dispute) -> list[Hold]:

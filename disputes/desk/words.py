@@ -44,6 +44,22 @@ DETAILS: Mapping[str, str] = {
     "stale_list": "The repayments that turn it were posted after the sender's list was made, before it was sent.",
     "reversal_voided": "A reversal that was taken back turns it.",
     "backdated_change": "A correction of the records with an earlier date turns it.",
+    "within_grace": "It was inside the days of grace.",
+    "arrangement": "An arrangement ran and was kept.",
+    "pause": "Collection was paused.",
+    "pre_due_rule": "It pressed for payment, from a rule that sends before the due date.",
+    "same_message_twice": "The same message had been sent before.",
+    "frequency_cap": "It was above a frequency cap.",
+    "outside_hours": "It was sent outside contact hours.",
+    "amount": "The amount differs.",
+    "days": "The days past due differ.",
+    "no_permit": "It named no permit.",
+    "unknown_permit": "The gate knows no permit of the name that it gave.",
+    "other_permit": "Its permit was for another number, loan, channel or category.",
+    "expired_permit": "Its permit had expired.",
+    "returned_permit": "Its permit had been handed back as unused.",
+    "used_permit": "Another message had used its permit.",
+    "against_hold": "A hold stood over it.",
 }
 
 STATUSES: Mapping[str, str] = {

@@ -133,6 +133,8 @@ def test_the_pages_of_the_desk_and_the_letter_fit_a_telephone(lender: Stack) -> 
         assert not too_wide(page)
         page.goto(f"{lender.base_url}/admin/disputes/dispute/{case['id']}/change/")
         page.wait_for_selector(f".desk h1:has-text('{case['reference']}')")
+        page.click(".findings summary >> nth=0")
+        assert page.is_visible(".findings dt:has-text('Oldest unpaid due on')")
         assert not too_wide(page)
         page.set_viewport_size(WIDE)
         cut_off = "boxes => boxes.filter(box => box.scrollWidth > box.clientWidth + 1).map(box => box.innerText)"
