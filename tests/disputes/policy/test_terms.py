@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime, timedelta
 
 import pytest
 
 from disputes.policy.packs import SHIPPED, load_packs
-from disputes.policy.terms import deadlines, decide_days
+from disputes.policy.terms import deadlines, decide_days, is_repetition
 
 HOUSE = load_packs(SHIPPED).version("house", "1")
 
@@ -52,3 +52,15 @@ def test_an_extension_counts_only_when_the_customer_was_told(complexity, told, d
 def test_an_unknown_complexity_is_refused():
     with pytest.raises(ValueError, match="complexity"):
         decide_days(pack=HOUSE, complexity="simpel")
+
+
+def test_a_dispute_says_the_same_again_within_the_packs_days_of_its_rejection_and_with_nothing_new():
+    rejected = date(2026, 3, 1)
+    again = {"pack": HOUSE, "rejected_on": rejected, "same_matter": True, "new": False}
+    assert HOUSE.duplicative_days == 90
+    assert is_repetition(**again, raised_on=rejected)
+    assert is_repetition(**again, raised_on=rejected + timedelta(days=90))
+    assert not is_repetition(**again, raised_on=rejected + timedelta(days=91))
+    assert not is_repetition(**again | {"new": True}, raised_on=rejected)
+    assert not is_repetition(**again | {"same_matter": False}, raised_on=rejected)
+    assert not is_repetition(**again | {"rejected_on": None}, raised_on=rejected)
