@@ -17,8 +17,10 @@ from disputes.check.contacting import (
     wishes_of,
     zones_of,
 )
+from disputes.check.facts import SentMessage
 from disputes.check.finding import CUSTOMER, LENDER, NOBODY, Finding
 from disputes.check.matter import Matter
+from disputes.check.recipient import owner_of
 from disputes.check.standing import local_day, zone_named
 from disputes.policy.contact_hours import NO_WISHES
 from disputes.policy.packs import LocalInterval
@@ -33,7 +35,7 @@ def same_message_twice(matter: Matter) -> Finding | None:
         return None
     zone = zones_of(matter)[0]
     facts = {
-        "earlier": {"external_id": earlier.external_id, "sent_at": render_instant(earlier.sent_at)},
+        "earlier": _sent_facts(earlier, matter),
         "within_hours": matter.pack.same_message_hours,
         "by": "words" if earlier.text and matter.message.text else "rule_and_claims",
     }
@@ -65,13 +67,13 @@ def above_cap(matter: Matter) -> Finding | None:
     return Finding(
         name="above_cap",
         speaks_for=CUSTOMER,
-        facts={"caps": [_cap_facts(one) for one in found]},
+        facts={"caps": [_cap_facts(one, matter) for one in found]},
         text=text,
         params=params,
     )
 
 
-def _cap_facts(excess: Excess) -> dict[str, Any]:
+def _cap_facts(excess: Excess, matter: Matter) -> dict[str, Any]:
     cap = excess.cap
     return {
         "cap": cap.name,
@@ -91,9 +93,7 @@ def within_caps(matter: Matter) -> Finding | None:
         return None
     facts = {
         "caps": [cap.name for cap in _caps(matter)],
-        "before": [
-            {"external_id": one.external_id, "sent_at": render_instant(one.sent_at)} for one in sent_before(matter)
-        ],
+        "before": [_sent_facts(one, matter) for one in sent_before(matter)],
     }
     if not contacts_tell(matter):
         return Finding(name="contacts_unknown", speaks_for=NOBODY, facts=facts, text="contacts_unknown")

@@ -191,6 +191,12 @@ class TestAFrequencyCap:
             ]
         }
 
+    def test_is_not_told_with_the_id_of_a_message_about_another_persons_loan(self):
+        table = OWN + "sent A1 2026-03-12T08:00 customer C2 loan L2 phone P1\nmessage urge 2026-03-12T10:00 phone P1"
+        one = finding(judged(table, "too_frequent", pack=capped(per=("phone",))), "above_cap")
+        assert one.facts["caps"][0]["before"] == [{"sent_at": "2026-03-12T00:00:00Z"}]
+        assert "A1" not in str(judged(table, "too_frequent", pack=FREE).render())
+
     @pytest.mark.parametrize("language", ["en", "zh-hans"])
     def test_of_the_lenders_own_is_never_called_the_law(self, language):
         table = OWN + "sent A1 2026-03-12T08:00\nmessage urge 2026-03-12T10:00 phone P1"
