@@ -9,9 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
 
 import msgspec
 
@@ -23,7 +21,7 @@ _NO_RECORD = b"!"
 """Stands in the import for a record that could not be read from its file: it takes its turn, and is refused."""
 
 
-class Piece(NamedTuple):
+class Piece(msgspec.Struct, frozen=True, gc=False):
     """One record's text as a line of NDJSON. `number`: the line of the file on which it begins, from 1; `last`: the one
     on which it ends; `end`: the bytes of the file up to its end, line end included; `refused`: why it could not be read
     (`raw` then says nothing)."""
@@ -35,8 +33,7 @@ class Piece(NamedTuple):
     refused: Refused | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
+class Told(msgspec.Struct, frozen=True, gc=False):
     """A result with its place. `last`, `end` as in Piece; `settled`: nothing that was read waits behind it, so that an
     import may stop here."""
 
@@ -87,9 +84,12 @@ class Feed:
 
         What `watch` raises comes through; `rest` then yields what was not told.
         """
+        waiting = self._waiting
         for result in import_lines(lines=self._raw(), dry_run=dry_run, watch=watch, now=now):
-            piece = self._waiting.popleft()
-            yield Told(_placed(result, piece), piece.last, piece.end, not self._waiting)
+            piece = waiting.popleft()
+            if piece.refused is not None or result.line != piece.number:
+                result = _placed(result, piece)
+            yield Told(result, piece.last, piece.end, not waiting)
 
     def rest(self) -> Iterator[Piece]:
         """The pieces whose results were not told: those of the batch that was stopped, and what comes after it."""
@@ -98,16 +98,15 @@ class Feed:
         yield from self._pieces
 
     def _raw(self) -> Iterator[bytes]:
+        wait = self._waiting.append
         for piece in self._pieces:
-            self._waiting.append(piece)
+            wait(piece)
             yield piece.raw if piece.refused is None else _NO_RECORD
 
 
 def _placed(result: Result, piece: Piece) -> Result:
     if piece.refused is not None:
         return refusal(piece.refused)
-    if result.line == piece.number:
-        return result
     return Result(
         line=piece.number,
         type=result.type,
