@@ -81,8 +81,17 @@ def _cap_facts(excess: Excess, matter: Matter) -> dict[str, Any]:
         "rolling_hours": cap.rolling_hours,
         "per": list(cap.per),
         "legal": cap.legal,
-        "before": [{"external_id": one.external_id, "sent_at": render_instant(one.sent_at)} for one in excess.counted],
+        "before": [_sent_facts(one, matter) for one in excess.counted],
     }
+
+
+def _sent_facts(one: SentMessage, matter: Matter) -> dict[str, Any]:
+    """What was sent before. Which message it was is nobody's to read where it was about another person's loan."""
+    owner = owner_of(matter)
+    facts: dict[str, Any] = {"sent_at": render_instant(one.sent_at)}
+    if (owner is not None and one.customer == owner) or (one.loan is not None and one.loan == matter.message.loan):
+        facts["external_id"] = one.external_id
+    return facts
 
 
 def within_caps(matter: Matter) -> Finding | None:
