@@ -87,7 +87,7 @@ def stack(running: Stack) -> Stack:
 _WITH_STACK = (
     "tests/journeys/",
     "tests/browser/",
-    "tests/clients/",
+    "tests/clients/test_road.py",
     "tests/config/test_health.py",
     "tests/config/test_running.py",
 )
