@@ -98,7 +98,7 @@ class DisputePage:
     doubt: Doubt | None
     waiting: Decision | None
     decided: tuple[Decision, ...]
-    limitation: bool
+    hold_note: str
 
 
 def page_of(*, dispute: Dispute, now: datetime) -> DisputePage:
@@ -138,7 +138,7 @@ def page_of(*, dispute: Dispute, now: datetime) -> DisputePage:
         doubt=_doubt(dispute),
         waiting=next((one for one in decisions if one.state == DecisionState.WAITING_SECOND), None),
         decided=tuple(one for one in decisions if one.state != DecisionState.WAITING_SECOND),
-        limitation=pack_in_force(at=dispute.opened_at).name == "cn",
+        hold_note=_hold_note(dispute, holds),
     )
 
 
@@ -274,6 +274,12 @@ def _events(dispute: Dispute, holds: Sequence[Hold]) -> QuerySet[Event]:
     """The dispute's time line, with what became of its holds."""
     of_holds = Q(subject_type="hold", subject_id__in=[hold.pk for hold in holds])
     return Event.objects.filter(Q(subject_type="dispute", subject_id=dispute.pk) | of_holds)
+
+
+def _hold_note(dispute: Dispute, rows: Sequence[Hold]) -> str:
+    """What the pack has to say while messages are held; empty: nothing, or none is."""
+    stands = any(row.released_at is None for row in rows)
+    return pack_in_force(at=dispute.opened_at).hold_note if stands else ""
 
 
 def _shown_holds(rows: Sequence[Hold], now: datetime) -> list[ShownHold]:

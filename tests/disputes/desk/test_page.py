@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from disputes.cases.models import Comment, Dispute
 from disputes.desk.accounts import both_clocks
 from disputes.desk.home import first_line
 from disputes.desk.words import EVENTS, due_in, event_words
+from disputes.holds.models import Hold
 from disputes.holds.policies import pack_in_force
 from disputes.journal.models import Event
 from tests.callers import customer
@@ -99,7 +101,9 @@ class TestThePage:
         assert "limitation" not in ann.page(dispute).content.decode()
         settings.POLICY_PACK = "cn"
         assert pack_in_force(at=dispute.opened_at).name == "cn"
-        assert "limitation" in ann.page(dispute).content.decode()
+        assert "limitation period is not interrupted" in ann.page(dispute).content.decode()
+        Hold.objects.filter(dispute=dispute.pk).update(released_at=timezone.now())
+        assert "limitation" not in ann.page(dispute).content.decode(), "nothing is held any more"
 
     def test_a_message_that_nobody_found_is_described_with_its_number_masked(self) -> None:
         send_records(customer_line())
