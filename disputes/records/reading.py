@@ -12,7 +12,6 @@ from typing import Any
 import msgspec
 
 from config.fields import keyring, phone_digest
-from config.values.ciphertext import digest
 from disputes.check.facts import CATEGORIES, NO_VERSION
 from disputes.records import fields as f
 from disputes.records.models import AIMS, CHANNELS, FEEDS, RECORD_TYPES
@@ -138,24 +137,36 @@ _KNOWN: Mapping[str, Mapping[str, Field]] = {
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What reading a line of one type needs, made once. `blank`: what stands for each field, in the order of the
-    digest's text; `ahead`: which of them may not lie in the future."""
+    """What reading a line of one type needs, made once. `blank`: what stands for each field where the line has none;
+    `said`: those of them that the digest counts nevertheless, since they say something; `ahead`: fields that may not
+    lie in the future; `purpose`: what the digest is of."""
 
     readers: Mapping[str, f.Reader]
     blank: Mapping[str, Any]
+    said: Mapping[str, Any]
     required: tuple[str, ...]
     ahead: tuple[str, ...]
+    purpose: bytes
 
 
-_SHAPES: Mapping[str, Shape] = {
-    type_: Shape(
-        readers={name: one.read for name, one in known.items()},
-        blank={name: known[name].default for name in sorted(known)},
-        required=tuple(name for name, one in known.items() if one.required),
-        ahead=tuple(name for name in ("posted_at", "effective_at", *NOT_AHEAD) if name in known),
+def _says(value: Any) -> bool:
+    """Nothing, no text and no entries say nothing; a 0 does."""
+    return bool(value) or value == 0
+
+
+def _shape(type_: str) -> Shape:
+    blank = {name: one.default for name, one in _KNOWN[type_].items() if name not in _EVERY}
+    return Shape(
+        readers={name: one.read for name, one in _KNOWN[type_].items()},
+        blank=blank,
+        said={name: value for name, value in blank.items() if _says(value)},
+        required=tuple(name for name, one in _KNOWN[type_].items() if one.required),
+        ahead=tuple(name for name in ("posted_at", "effective_at", *NOT_AHEAD) if name in _KNOWN[type_]),
+        purpose=f"record:{type_}".encode(),
     )
-    for type_, known in _KNOWN.items()
-}
+
+
+_SHAPES: Mapping[str, Shape] = {type_: _shape(type_) for type_ in FIELDS}
 
 
 class Line(msgspec.Struct, gc=False):
@@ -239,28 +250,28 @@ def _read_usual(raw: bytes, *, number: int, now: datetime) -> Line | None:
         given = _decode_any(raw)
         type_ = given.pop("type")
         shape = _SHAPES[type_]
-        values, readers = dict(shape.blank), shape.readers
-        words = 2 + len(given)
+        read, words = shape.readers, 2 + len(given)
+        values = dict(shape.said)
         for name, value in given.items():
-            read = readers[name]
+            reads = read[name]
             if value.__class__ is str:
                 words += 1
             elif value is None:
                 continue
             elif value.__class__ is not int:
                 words += _count_words(value)
-            values[name] = read(value)
-        if raw.count(b'"') != 2 * words:
-            return None
+            values[name] = reads(value)
     except (msgspec.MsgspecError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return None
+    if raw.count(b'"') != 2 * words:
+        return None
     for name in shape.required:
-        if values[name] is None:
+        if name not in values:
             return None
     for name in shape.ahead:
-        if values[name] is not None and earliest_start(values[name]) > now:
+        if name in values and earliest_start(values[name]) > now:
             return None
-    if type_ == "message" and _lacks_loan(values):
+    if type_ == "message" and "loan" not in values and _needs_loan(values):
         return None
     return _line(number, type_, values)
 
@@ -353,7 +364,7 @@ def _read_fields(type_: str, given: dict[str, Any], errors: Errors) -> dict[str,
     for name in given:
         if name not in known and name != "type":
             errors.append(_error("unknown_field", f"A {type_} has no such field.", name[:80]))
-    values = dict(_SHAPES[type_].blank)
+    values = dict(_SHAPES[type_].said)
     for name, one in known.items():
         value = given.get(name)
         if value is None:
@@ -369,14 +380,14 @@ def _read_fields(type_: str, given: dict[str, Any], errors: Errors) -> dict[str,
 
 def _check_together(type_: str, values: dict[str, Any], errors: Errors, *, now: datetime) -> None:
     for name in _SHAPES[type_].ahead:
-        if values[name] is not None and earliest_start(values[name]) > now:
+        if name in values and earliest_start(values[name]) > now:
             errors.append(_error("in_the_future", "This lies in the future.", name))
-    if type_ == "message" and _lacks_loan(values):
+    if type_ == "message" and "loan" not in values and _needs_loan(values):
         errors.append(_error("required", f"A message of this category is about a loan ({values['category']}).", "loan"))
 
 
-def _lacks_loan(values: Mapping[str, Any]) -> bool:
-    return values["loan"] is None and values["category"] not in WITHOUT_LOAN
+def _needs_loan(message: Mapping[str, Any]) -> bool:
+    return message["category"] not in WITHOUT_LOAN
 
 
 def earliest_start(at: datetime | date) -> datetime:
@@ -385,28 +396,21 @@ def earliest_start(at: datetime | date) -> datetime:
 
 
 def _line(number: int, type_: str, values: dict[str, Any]) -> Line:
-    """`values`: each field's, in the order of their names. What says nothing is no part of the digest; a 0 is."""
-    external_id, version = values.pop("external_id"), values.pop("version")
-    posted_at = values.pop("posted_at")
+    """`values`: of each field that the line has, or that says something by itself."""
+    shape = _SHAPES[type_]
+    external_id, version = values.pop("external_id"), values.pop("version", NO_VERSION)
+    posted_at = values.pop("posted_at", None)
     said = {name: value for name, value in values.items() if value or value == 0}
-    content = digest(keyring(), f"record:{type_}", _encode(said))
-    effective_at = values.pop("effective_at", None)
+    content = keyring().digest(shape.purpose, _encode(said))
+    fields = {**shape.blank, **values}
     if type_ == "message":
-        values["phone_digest"] = phone_digest(values["phone"])
+        fields["phone_digest"] = phone_digest(fields["phone"])
     elif type_ == "repayment":
-        at = values.pop("paid_at")
-        on = None if isinstance(at, datetime) else at
-        values |= {"paid_at": None if on else at, "paid_on": on}
-    return Line(
-        number=number,
-        type=type_,
-        external_id=external_id,
-        version=version,
-        posted_at=posted_at,
-        effective_at=effective_at,
-        fields=values,
-        content=content,
-    )
+        at = fields["paid_at"]
+        day = at.__class__ is date
+        fields["paid_at"], fields["paid_on"] = (None, at) if day else (at, None)
+    effective_at = fields.pop("effective_at", None)
+    return Line(number, type_, external_id, version, posted_at, effective_at, fields, content)
 
 
 _encode = msgspec.json.Encoder(order="sorted").encode

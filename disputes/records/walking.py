@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 from django.conf import settings
 from django.db import connection
+from psycopg.types.datetime import TimestamptzLoader
 
 from disputes.check.facts import ALWAYS, NO_VERSION
 from disputes.records.models import VERSIONS, Loan
@@ -72,6 +73,8 @@ def read_records(lines: Sequence[Line]) -> Records:
         ids.setdefault(line.type, set()).add(line.external_id)
     by_key: dict[Key, Record] = {}
     with connection.cursor() as cursor:
+        # Django's own reads every instant in Python; the time zone of a connection is UTC either way.
+        cursor.adapters.register_loader("timestamptz", TimestamptzLoader)
         for type_, wanted in ids.items():
             cursor.execute(
                 f"SELECT external_id, version, posted_at, content, {UNDER.get(type_, 'NULL')} "
