@@ -21,11 +21,11 @@ from disputes.records.reading import Errors, Line, Refused, length_of, read_line
 from disputes.records.rehearsing import Rehearsal
 from disputes.records.settling import Added, settle
 from disputes.records.walking import Outcome, read_records, walk
-from disputes.records.writing import Sealed, seal_personal, write_versions
+from disputes.records.writing import PERSONAL, Sealed, seal_personal, write_versions
 
 log = structlog.get_logger(__name__)
 
-BATCH_LINES = 1_000
+BATCH_LINES = 2_000
 BATCH_BYTES = 4 * 1024 * 1024
 FEW = 50
 """So many lines at most are no bulk: they wait behind one batch of a bulk import, never behind a queue of them."""
@@ -152,7 +152,7 @@ def _import_batch(lines: list[Line], *, bulk: bool, watch: BatchWatch | None, no
     """
     if not lines:
         return []
-    sealed = [seal_personal(line) for line in lines]
+    sealed = [seal_personal(line) if line.type in PERSONAL else None for line in lines]
     return _write_or_halve(lines, sealed, bulk=bulk, watch=watch, now=now)
 
 

@@ -126,18 +126,19 @@ def paid_once(*, repayments: Collection[str]) -> set[str]:
         return set(repayments) - {external_id for (external_id,) in cursor.fetchall()}
 
 
-def lock_loans(*, loans: Iterable[str]) -> None:
+def lock_loans(*, loans: Iterable[str]) -> set[str]:
     """Locks the rows of these loans, in order of their ids, so that nobody who locks several in that order waits for us
-    in a circle. Needs the import's transaction."""
-    ids = sorted(loans)
+    in a circle. Returns those that have one. Needs the import's transaction."""
+    ids = " ".join(loans)
     if not ids:
-        return
+        return set()
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT count(*) FROM (SELECT FROM disputes_loan WHERE external_id = ANY(string_to_array(%s, ' ')) "
-            "ORDER BY external_id FOR NO KEY UPDATE) AS locked",
-            [" ".join(ids)],
+            "SELECT external_id FROM disputes_loan WHERE external_id = ANY(string_to_array(%s, ' ')) "
+            "ORDER BY external_id FOR NO KEY UPDATE",
+            [ids],
         )
+        return {loan for (loan,) in cursor.fetchall()}
 
 
 def add_paid(*, paid: Mapping[str, Decimal]) -> None:

@@ -31,20 +31,26 @@ def mention(*, model: type[Customer | Loan | SendingRule], ids: Iterable[str], n
     """Makes the rows that are missing, so that whatever points to them finds them. Needs the import's lock, under which
     nobody else makes any."""
     wanted = sorted(set(ids))
+    if not wanted:
+        return
     with connection.cursor() as cursor:
         cursor.execute(
             f"SELECT external_id FROM {model._meta.db_table} WHERE external_id = ANY(string_to_array(%s, ' '))",
             [" ".join(wanted)],
         )
         there = {external_id for (external_id,) in cursor.fetchall()}
-    missing = [one for one in wanted if one not in there]
-    if not missing:
+    make_stubs(model=model, ids=[one for one in wanted if one not in there], now=now)
+
+
+def make_stubs(*, model: type[Customer | Loan | SendingRule], ids: Sequence[str], now: datetime) -> None:
+    """Rows that say nothing yet, of what has none. Needs the import's lock."""
+    if not ids:
         return
     blank = model(first_mentioned_at=now)
-    columns: dict[str, list[Any]] = {"external_id": missing}
+    columns: dict[str, list[Any]] = {"external_id": list(ids)}
     for one in model._meta.concrete_fields:
         if not one.primary_key and not one.null:
-            columns[str(one.column)] = [getattr(blank, one.attname)] * len(missing)
+            columns[str(one.column)] = [getattr(blank, one.attname)] * len(ids)
     copy_columns(model=model, columns=columns)
 
 

@@ -19,6 +19,7 @@ from disputes.records.positions import add_paid, loans_of, lock_loans, owners_to
 from disputes.records.reading import Line
 from disputes.records.refreshing import (
     make_customers,
+    make_stubs,
     mention,
     new_customers,
     phones_to_change,
@@ -60,7 +61,7 @@ def settle(*, added: Added, now: datetime) -> None:
     """
     _note_moved(added)
     touched = _touched(added)
-    _mention(added, but=touched.new_customers, now=now)
+    _mention(added, touched, now=now)
     moves = owners_to_change(loans=touched.owners) if touched.owners else []
     phones = phones_to_change(customers=touched.customers).and_of_new(touched.new_customers)
     take_lanes(
@@ -68,7 +69,8 @@ def settle(*, added: Added, now: datetime) -> None:
         + [lane for customer, digest in phones.touched for lane in (lane_of_customer(customer), lane_of_phone(digest))]
     )
     accounts = touched.loans.union(touched.paid)
-    lock_loans(loans=accounts)
+    known = lock_loans(loans=accounts)
+    make_stubs(model=Loan, ids=[loan for loan in touched.paid if loan not in known], now=now)
     refresh_loans(loans=touched.loans, received=_ids(added, "loan"), now=now)
     add_paid(paid=touched.paid)
     refresh_customers(customers=touched.customers, received=_ids(added, "customer"), now=now)
@@ -90,13 +92,15 @@ def _named(added: Added, type_: str, name: str) -> set[str]:
     return {value for outcome, _ in added.get(type_, ()) if (value := outcome.line.fields[name]) is not None}
 
 
-def _mention(added: Added, *, but: Iterable[tuple[Line, Sealed]], now: datetime) -> None:
-    """`but`: customers who are about to get a row that says more."""
-    loans = _ids(added, "loan").union(
-        *(_named(added, type_, "loan") for type_ in ("instalment", "repayment", "message"))
+def _mention(added: Added, touched: Touched, *, now: datetime) -> None:
+    """All but new customers, who are about to get a row that says more, and loans that were only paid, of which the
+    locking of their rows shows which are missing."""
+    loans = touched.loans.union(
+        _ids(added, "loan"), *(_named(added, type_, "loan") for type_ in ("instalment", "message"))
     )
     mention(model=Loan, ids=loans, now=now)
-    customers = (_ids(added, "customer") | _named(added, "loan", "customer")) - {line.external_id for line, _ in but}
+    customers = _ids(added, "customer") | _named(added, "loan", "customer")
+    customers.difference_update(line.external_id for line, _ in touched.new_customers)
     mention(model=Customer, ids=customers, now=now)
     mention(model=SendingRule, ids=_ids(added, "sending_rule") | _named(added, "message", "sending_rule"), now=now)
 
@@ -108,6 +112,8 @@ def _note_moved(added: Added) -> None:
         for outcome, _ in added.get(type_, ())
         for under in outcome.moved
     }
+    if not rows:
+        return
     Moved.objects.bulk_create(
         [Moved(type=type_, external_id=external_id, under=under) for type_, external_id, under in sorted(rows)],
         ignore_conflicts=True,
@@ -135,7 +141,7 @@ def _touched(added: Added) -> Touched:
             outcome.moved or (outcome.line.fields["loan"],)
             for type_ in ("instalment", "repayment")
             for outcome, _ in added.get(type_, ())
-            if outcome.line.external_id not in plain or type_ != "repayment"
+            if type_ == "instalment" or outcome.line.external_id not in plain
         )
     )
     reversals = _ids(added, "reversal") | of.get("reversal", set())

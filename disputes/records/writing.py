@@ -54,9 +54,10 @@ class Sealed:
         self.sealed = seal(keyring(), msgspec.json.encode(personal), place=place)
 
 
-def seal_personal(line: Line) -> Sealed | None:
-    """Takes the personal fields out of a line. The numbers stand in the blob in the order of the phones' rows."""
-    return Sealed(line) if line.type in PERSONAL else None
+def seal_personal(line: Line) -> Sealed:
+    """Takes the personal fields out of a line of a type that has some. The numbers stand in the blob in the order of
+    the phones' rows."""
+    return Sealed(line)
 
 
 def write_versions(*, type_: str, rows: Sequence[tuple[Line, datetime, Sealed | None]], received_at: datetime) -> None:
