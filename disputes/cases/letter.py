@@ -16,9 +16,10 @@ from disputes.cases.models import Check, Decision, DecisionState, Dispute, Outco
 from disputes.cases.queries import SILENT_GROUNDS
 from disputes.check.facts import ACCOUNT_GROUNDS
 from disputes.check.sentences import sentence_of, written_day, written_money
+from disputes.check.texts import UNSETTLED
 from disputes.holds.policies import pack_in_force
 
-UNANSWERED = frozenset({"records_missing", "records_stale"})
+UNANSWERED = UNSETTLED
 """Findings that say that a person will look: by the letter, one has."""
 
 DECIDED = FOUND_RIGHT | {Outcome.REJECTED}

@@ -188,6 +188,20 @@ SENTENCES: Mapping[str, str] = {**ACCOUNT, **CHANGES, **CLAIMS, **AMOUNTS, **SEN
 
 RETIRED = frozenset({"amount_differs", "changed_afterwards"})
 
+UNSETTLED = frozenset(
+    {
+        "records_missing",
+        "records_stale",
+        "recipient_unknown",
+        "contacts_unknown",
+        "claimed_payment_not_found_yet",
+        "claimed_payment_not_found_alike",
+        "claimed_payments_not_found_yet",
+        "claimed_payments_not_found_alike",
+    }
+)
+"""Texts that say that somebody will look: they tell nothing to whom a decision has been told."""
+
 COUNTS: Mapping[str, tuple[str, str]] = {
     "day": ("{count} day", "{count} days"),
     "hour": ("{count} hour", "{count} hours"),

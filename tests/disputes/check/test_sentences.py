@@ -13,7 +13,7 @@ import pytest
 from disputes.check.finding import Finding
 from disputes.check.judging import judge
 from disputes.check.sentences import CATALOGUES, LANGUAGES, catalogue, sentence_of
-from disputes.check.texts import BETWEEN, CLOCK, COUNTS, RETIRED, SENTENCES
+from disputes.check.texts import BETWEEN, CLOCK, COUNTS, RETIRED, SENTENCES, UNSETTLED
 from disputes.policy.packs import Pack
 from tests.disputes.check import test_changes, test_sending
 from tests.disputes.check.book import claim, read_book
@@ -91,6 +91,11 @@ def test_a_sentence_that_no_criterion_speaks_any_more_can_still_be_read_from_a_s
     params = {"claimed": {"amount": "9.00", "currency": "CNY"}, "amount": {"amount": "8.00", "currency": "CNY"}}
     stored = {"text": "amount_differs", "params": params}
     assert sentence_of(stored, language="en") == "The message named CNY 9.00; by the records it was CNY 8.00."
+
+
+def test_every_text_that_promises_a_look_is_known_to_be_one():
+    promising = {key for key, text in SENTENCES.items() if "person will" in text or "we look for" in text}
+    assert promising == UNSETTLED
 
 
 class TestTheCatalogue:
