@@ -9,30 +9,75 @@ from decimal import Decimal
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from disputes.check.account import account_at
+from disputes.check.account import account_at, by_component
 from disputes.check.canonical import dump_input, input_digest
 from disputes.check.facts import ALWAYS, Claim, CollectionMessage, RepaymentVersion
 from disputes.check.standing import position_of, standing
 from tests.disputes.check import oracle
-from tests.disputes.check.worlds import LOAN, histories, instants, moments, posted_by, repayments, shuffled
+from tests.disputes.check.worlds import LOAN, histories, in_currency, instants, moments, posted_by, repayments, shuffled
 
 settings.register_profile("book", deadline=None, max_examples=100, suppress_health_check=list(HealthCheck))
 book = settings.get_profile("book")
 
 
-@settings(book, max_examples=200)
-@given(histories, moments)
-def test_the_account_agrees_with_a_slow_second_way_to_it(history, moment):
+decimals = st.sampled_from((0, 2, 3))
+
+
+@settings(book, max_examples=300)
+@given(histories, moments, decimals)
+def test_the_account_agrees_with_a_slow_second_way_to_it(history, moment, places):
     at, known_at = moment
-    account = account_at(history=history, at=at, known_at=known_at)
+    account = account_at(history=in_currency(history, places), at=at, known_at=known_at)
+    stands = account.standing
+
+    def units(amount: Decimal) -> Decimal:
+        return amount.scaleb(places)
+
     assert {
         "days_past_due": account.days_past_due,
         "delinquent_days": account.delinquent_days,
-        "overdue_amount": account.overdue_amount,
-        "outstanding": account.outstanding,
-        "overpaid": account.overpaid,
-        "paid": {line.external_id: line.paid for line in account.instalments},
-    } == oracle.figures(history, at, known_at)
+        "overdue_amount": units(account.overdue_amount),
+        "oldest_unpaid_due_on": account.oldest_unpaid_due_on,
+        "next_due_on": account.next_due_on,
+        "next_due_amount": units(stands.next_due_amount),
+        "due_today": units(stands.due_today),
+        "outstanding": units(account.outstanding),
+        "overpaid": units(account.overpaid),
+        "settled": account.settled,
+        "paid": {line.external_id: units(line.paid) for line in account.instalments},
+        "parts": {
+            line.external_id: {name: (units(part.paid), units(part.outstanding)) for name, part in parts.items()}
+            for line, parts in zip(account.instalments, by_component(account), strict=True)
+        },
+    } == oracle.figures(in_currency(history, places), at, known_at, places=places)
+
+
+@settings(book, max_examples=2000)
+@given(histories, instants, decimals)
+def test_what_the_gate_keeps_stands_as_the_slow_way_says(history, now, places):
+    """The gate keeps a schedule and one sum, of all that the records know at that instant."""
+    history = posted_by(in_currency(history, places), now)
+    stands = standing(position=position_of(history=history, at=now), at=now)
+    told = oracle.figures(history, now, places=places)
+    assert {name: told[name] for name in ("days_past_due", "delinquent_days", "settled", "oldest_unpaid_due_on")} == {
+        "days_past_due": stands.days_past_due,
+        "delinquent_days": stands.delinquent_days,
+        "settled": stands.settled,
+        "oldest_unpaid_due_on": stands.oldest_unpaid_due_on,
+    }
+    for name in ("overdue_amount", "next_due_amount", "due_today", "outstanding", "overpaid"):
+        assert getattr(stands, name).scaleb(places) == told[name], name
+
+
+@settings(book, max_examples=300)
+@given(histories, moments, decimals)
+def test_the_components_of_an_instalment_add_up_to_it(history, moment, places):
+    account = account_at(history=in_currency(history, places), at=moment[0], known_at=moment[1])
+    for line, parts in zip(account.instalments, by_component(account), strict=True):
+        assert sum((part.amount for part in parts.values()), Decimal(0)) == line.amount
+        assert sum((part.paid for part in parts.values()), Decimal(0)) == line.paid
+        assert sum((part.outstanding for part in parts.values()), Decimal(0)) == line.outstanding
+        assert all(part.paid >= 0 and part.outstanding >= 0 for part in parts.values())
 
 
 @book
@@ -44,9 +89,13 @@ def test_the_position_stands_as_the_account_does(history, now):
 
 @book
 @given(histories, moments)
-def test_days_past_due_are_never_negative_and_delinquent_days_never_more(history, moment):
+def test_nothing_is_ever_negative_and_delinquent_days_are_never_more_than_days_past_due(history, moment):
     account = account_at(history=history, at=moment[0], known_at=moment[1])
+    stands = account.standing
     assert 0 <= account.delinquent_days <= account.days_past_due
+    assert min(stands.overdue_amount, stands.outstanding, stands.overpaid, stands.due_today) >= 0
+    assert stands.next_due_amount >= 0
+    assert all(line.paid >= 0 and line.outstanding >= 0 for line in account.instalments)
 
 
 @book

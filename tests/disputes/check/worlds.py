@@ -37,6 +37,15 @@ stamps = st.fixed_dictionaries(
 )
 effective = st.one_of(st.none(), st.none(), instants)
 amounts = st.integers(0, 12).map(Decimal)
+parts = st.one_of(st.none(), st.none(), st.integers(0, 5).map(Decimal))
+orders = st.sampled_from(
+    (
+        (),
+        ("principal", "interest"),
+        ("interest", "penalties", "principal", "fees"),
+        ("fees",),
+    )
+)
 loan_ids = st.sampled_from((LOAN, LOAN, LOAN, OTHER))
 periods = st.builds(
     lambda first, length: Period(first=first, until=None if length is None else first + timedelta(days=length)),
@@ -60,6 +69,7 @@ loans = st.builds(
             "time_zone": st.sampled_from((*ZONES, None)),
             "grace_days": st.integers(0, 4),
             "tolerance": st.sampled_from((0, 0, 1, 3)).map(Decimal),
+            "allocation": orders,
             "settled_on": st.one_of(st.none(), st.none(), st.none(), days),
             "written_off_on": st.one_of(st.none(), st.none(), st.none(), days),
             "pauses": st.lists(periods, max_size=3).map(tuple),
@@ -74,6 +84,10 @@ instalments = _versions(
     number=st.integers(1, 3),
     due_on=days,
     amount=amounts,
+    principal=parts,
+    interest=parts,
+    fees=parts,
+    penalties=parts,
 )
 repayments = _versions(
     RepaymentVersion, st.sampled_from(("p1", "p2", "p3", "p4")), loan=loan_ids, amount=amounts, paid_at=instants
@@ -148,3 +162,27 @@ def posted_by(history: History, instant: datetime) -> History:
         kind: tuple(row for row in getattr(history, kind) if row.posted_at <= instant) for kind in kinds
     }
     return replace(history, **kept)
+
+
+CURRENCIES = {0: "JPY", 2: "CNY", 3: "KWD"}
+"""Decimals → a currency that has so many."""
+
+
+def in_currency(history: History, places: int) -> History:
+    """The same history with its amounts in the smallest units of a currency with so many decimals."""
+
+    def small(amount: Decimal | None) -> Decimal | None:
+        return None if amount is None else amount.scaleb(-places)
+
+    def row(one: InstalmentVersion) -> InstalmentVersion:
+        named = {name: small(getattr(one, name)) for name in ("amount", "principal", "interest", "fees", "penalties")}
+        return replace(one, **named)
+
+    return replace(
+        history,
+        loans=tuple(
+            replace(one, currency=CURRENCIES[places], tolerance=one.tolerance.scaleb(-places)) for one in history.loans
+        ),
+        instalments=tuple(row(one) for one in history.instalments),
+        repayments=tuple(replace(one, amount=one.amount.scaleb(-places)) for one in history.repayments),
+    )
