@@ -54,9 +54,10 @@ class Show(Protocol):
 
 
 @contextmanager
-def shown_progress(*, stderr: Any, size: int | None, done: int = 0, plain: bool) -> Iterator[Show]:
+def shown_progress(*, stderr: Any, size: int | None, end: int, done: int, plain: bool) -> Iterator[Show]:
     """Shows how far it is on `stderr`, a command's own: a bar on a terminal, with bytes and the time left where the
-    size is known; elsewhere, where `plain` asks for it, a line every few seconds. `done`: lines of an earlier run."""
+    size is known; elsewhere, where `plain` asks for it, a line every few seconds. `end`, `done`: bytes and lines
+    of an earlier run."""
     began = time.monotonic()
 
     def fields(counts: Mapping[str, int]) -> dict[str, Any]:
@@ -70,7 +71,7 @@ def shown_progress(*, stderr: Any, size: int | None, done: int = 0, plain: bool)
 
     if stderr.isatty():
         with _bar(stderr, size) as bar:
-            task = bar.add_task("", total=size, **fields({}))
+            task = bar.add_task("", total=size, completed=end, **fields({"": done}))
             yield _every(LOOK_EVERY, lambda end, counts: bar.update(task, completed=end, **fields(counts)))
     else:
         yield _every(LINE_EVERY, write_line) if plain else _nothing

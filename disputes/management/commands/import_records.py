@@ -102,7 +102,11 @@ class _Run:
             with (
                 stopping,
                 shown_progress(
-                    stderr=self._err, size=self._size, done=self._counts.total(), plain=self._options["progress"]
+                    stderr=self._err,
+                    size=self._size,
+                    end=self._begun.end if self._begun else 0,
+                    done=self._counts.total(),
+                    plain=self._options["progress"],
                 ) as show,
             ):
                 for told in feed.import_all(dry_run=self._dry_run, watch=watch, now=self._now):
@@ -146,15 +150,19 @@ class _Run:
             return None
         if not self._options["resume"]:
             if self._journal.path.exists():
-                self._err.write("An earlier run over this file did not end. This one begins anew; --resume goes on.")
+                self._say("An earlier run over this file did not end. This one begins anew; --resume goes on.")
             return None
         try:
             begun = self._journal.read()
         except CannotResume as error:
             raise CommandError(str(error), returncode=CANNOT_GO_ON) from error
         where = f"after line {begun.line:,}" if begun else "at the beginning: no earlier run left anything"
-        self._err.write(f"Goes on {where}.")
+        self._say(f"Goes on {where}.")
         return begun
+
+    def _say(self, text: str) -> None:
+        """A note beside the results; not in the colour of errors."""
+        self._err.write(text, str)
 
     def _open_errors(self, stack: ExitStack) -> TextIO | None:
         path = self._options["errors"]
