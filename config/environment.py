@@ -500,8 +500,15 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         name="BULK_CALLS",
         read=_whole(1, 64),
-        meaning="Bulk calls (imports over 1 MiB) at once on one machine: fewer than its web processes.",
+        meaning="Bulk calls (imports and screenings over 1 MiB) at once on one machine: fewer than its web processes.",
         default="1",
+    ),
+    Setting(
+        name="PERMITS_KEPT_MONTHS",
+        read=_whole(0, 1200),
+        meaning="Months for which the gate's permits are kept; 0 keeps them all. A message whose permit is gone is "
+        "judged as one without: longer than messages are disputed.",
+        default="0",
     ),
     Setting(
         name="IMPORT_CHANGE_SHARE",

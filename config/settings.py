@@ -48,6 +48,7 @@ POLICY_DIRECTORY: str = _values["POLICY_DIRECTORY"] or ""
 GATE_REQUIRED_FROM: datetime | None = _values["GATE_REQUIRED_FROM"]
 REVIEW_SAMPLE: float = _values["REVIEW_SAMPLE"]
 BULK_CALLS: int = _values["BULK_CALLS"]
+PERMITS_KEPT_MONTHS: int = _values["PERMITS_KEPT_MONTHS"]
 IMPORT_CHANGE_SHARE: dict[str, float] = _values["IMPORT_CHANGE_SHARE"]
 IMPORT_CHANGE_FLOOR: int = _values["IMPORT_CHANGE_FLOOR"]
 EVIDENCE_DIRECTORY: str = _values["EVIDENCE_DIRECTORY"] or str(HOME.directory / "evidence")

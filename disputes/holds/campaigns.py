@@ -127,6 +127,7 @@ class _Lines:
             chunk = next(self._chunks, None)
             if chunk is None:
                 self._ready, self._rest = [self._rest] if self._rest else [], b""
+                self.read, self._cut = self.read + self._cut, 0
                 return bool(self._ready)
             self._ready = (self._rest + chunk).split(b"\n")
             self._rest = self._ready.pop()

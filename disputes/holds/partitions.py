@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
+from django.conf import settings
 from django.db import connection
 
 MONTHS_AHEAD = 12
@@ -17,4 +18,20 @@ def keep_partitions(*, now: datetime) -> int:
     """
     with connection.cursor() as cursor:
         cursor.execute("SELECT disputes_keep_partitions(%s, %s)", [now.astimezone(UTC).date(), MONTHS_AHEAD + 1])
+        return int(cursor.fetchone()[0])
+
+
+def drop_old_partitions(*, now: datetime) -> int:
+    """Drops the months of permits that ended more than PERMITS_KEPT_MONTHS (a setting; 0: all are kept) before the
+    month of `now` (aware). Returns how many.
+
+    Never one of the last two months, which caps and permits that live look back to, nor one with a permit whose
+    message is in an open dispute. By a function of the database's owner, as above.
+    """
+    if not settings.PERMITS_KEPT_MONTHS:
+        return 0
+    today = now.astimezone(UTC).date()
+    months = today.year * 12 + today.month - 1 - settings.PERMITS_KEPT_MONTHS
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT disputes_drop_partitions(%s)", [date(months // 12, months % 12 + 1, 1)])
         return int(cursor.fetchone()[0])

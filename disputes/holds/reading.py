@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from decimal import Decimal
 from functools import partial
 from typing import Any
 
+import msgspec
 from django.conf import settings
 from django.db import connection
 
@@ -24,7 +24,6 @@ from disputes.policy.contact_hours import read_preferences
 from disputes.policy.freshness import feeds_behind
 from disputes.policy.packs import Pack
 from disputes.records.building import arrangements, periods
-from disputes.records.models import CustomerPhone, Loan
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,14 +52,22 @@ def read_owners(items: Sequence[GateItem]) -> Owners:
     """Who owns them now, in two statements; read before the lanes are taken."""
     loans = {item.loan for item in items if item.loan is not None}
     bare = {item.phone for item in items if item.loan is None}
-    owner: dict[str, str | None] = (
-        dict(Loan.objects.filter(pk__in=loans).values_list("pk", "customer")) if loans else {}
-    )
+    owner: dict[str, str | None] = {}
     own: dict[bytes, set[str]] = {}
-    if bare:
-        rows = CustomerPhone.objects.filter(digest__in=bare, role="own").values_list("digest", "customer")
-        for digest, customer in rows:
-            own.setdefault(bytes(digest), set()).add(customer)
+    # Plain statements with one array: a parameter a key would be planned, and bound, each by itself.
+    with connection.cursor() as cursor:
+        if loans:
+            cursor.execute(
+                "SELECT external_id, customer FROM disputes_loan WHERE external_id = ANY (%s::text[])", [sorted(loans)]
+            )
+            owner.update(cursor.fetchall())
+        if bare:
+            cursor.execute(
+                "SELECT digest, customer FROM disputes_customerphone WHERE digest = ANY (%s) AND role = 'own'",
+                [sorted(bare)],
+            )
+            for digest, customer in cursor.fetchall():
+                own.setdefault(bytes(digest), set()).add(customer)
     return Owners(loans=owner, phones={digest: frozenset(customers) for digest, customers in own.items()})
 
 
@@ -92,28 +99,27 @@ def read_facts(
         check_outermost()
     look_back = pack_at(now).look_back()
     rows = _call(items=items, lanes=lanes, caller=caller, look_back=look_back, now=now)
-    at = at or _instant(rows["clock"][0])
-    loans = {row["id"]: row for row in rows["loan"]}
-    phones: dict[bytes, list[PhoneFact]] = {}
-    for row in rows["phone"]:
-        phones.setdefault(bytes.fromhex(row["phone"]), []).append(_phone(row))
-    covers: dict[str, list[HoldFact]] = {}
-    for row in rows["cover"]:
-        hold = HoldFact(reason=row["reason"], source=row["source"], why=row["why"])
-        covers.setdefault(row["key"], []).append(hold)
+    at = at or rows["clock"][0]
     pack = pack_at(at)
+    phones: dict[bytes, list[PhoneFact]] = {}
+    for digest, customer, role, first, until in rows["phone"]:
+        theirs = PhoneFact(customer=customer, role=role, first=first, until=until)
+        phones.setdefault(bytes.fromhex(digest), []).append(theirs)
+    covers: dict[str, list[HoldFact]] = {}
+    for key, reason, source, why in rows["cover"]:
+        covers.setdefault(key, []).append(HoldFact(reason=reason, source=source, why=why))
     facts = GateFacts(
         at=at,
         pack=pack,
         lender_zone=settings.LENDER_TIME_ZONE,
-        owner={loan: row["customer"] for loan, row in loans.items()},
-        positions={loan: partial(_position, row) for loan, row in loans.items()},
+        owner={row[0]: row[1] for row in rows["loan"]},
+        positions={row[0]: partial(_position, row) for row in rows["loan"]},
         phones=phones,
-        customers={row["id"]: partial(_customer, row) for row in rows["customer"]},
-        rules={row["id"]: RuleFact(aim=row["aim"] or None, min_dpd=row["min_dpd"]) for row in rows["rule"]},
+        customers={row[0]: partial(_customer, row) for row in rows["customer"]},
+        rules={name: RuleFact(aim=aim or None, min_dpd=min_dpd) for name, aim, min_dpd in rows["rule"]},
         covers=covers,
-        behind=_behind(pack=pack, rows=rows["watermark"], at=at),
-        live={row["request_id"]: _live(row) for row in rows["live"]},
+        behind=feeds_behind(pack=pack, reached=dict(rows["watermark"]), at=at),
+        live={row[0]: _live(row) for row in rows["live"]},
         taken=[Taken(contact=_contact(row)) for row in rows["contact"]],
     )
     own = {
@@ -123,19 +129,36 @@ def read_facts(
     return Reading(facts=facts, lanes=frozenset(rows["lane"]), owners=Owners(loans=facts.owner, phones=own))
 
 
-KINDS = ("lane", "clock", "loan", "phone", "customer", "rule", "cover", "contact", "live", "watermark")
+PhoneRow = tuple[str, str, str, date | None, date | None]
+ContactRow = tuple[datetime, str | None, str | None, str | None, str, str]
+LiveRow = tuple[str, uuid.UUID, str, str | None, str, str, datetime]
+PositionRow = tuple[str, str | None, str, str, int, str, date | None, date | None, list[Any], list[Any], str, str, str]
+CustomerRow = tuple[str, list[str], Any]
+_DECODERS: Mapping[str, msgspec.json.Decoder[Any]] = {
+    "lane": msgspec.json.Decoder(list[int]),
+    "clock": msgspec.json.Decoder(tuple[datetime]),
+    "loan": msgspec.json.Decoder(list[PositionRow]),
+    "phone": msgspec.json.Decoder(list[PhoneRow]),
+    "customer": msgspec.json.Decoder(list[CustomerRow]),
+    "rule": msgspec.json.Decoder(list[tuple[str, str, int | None]]),
+    "cover": msgspec.json.Decoder(list[tuple[str, str, str, str]]),
+    "contact": msgspec.json.Decoder(list[ContactRow]),
+    "live": msgspec.json.Decoder(list[LiveRow]),
+    "watermark": msgspec.json.Decoder(list[tuple[str, datetime]]),
+}
+"""What the rows of a kind are made of."""
 
 
 def _call(
     *, items: Sequence[GateItem], lanes: Sequence[int] | None, caller: str, look_back: timedelta, now: datetime
-) -> dict[str, list[Any]]:
+) -> dict[str, Sequence[Any]]:
     """The rows of the database's function, by kind; for a single decision the one whose plans are kept."""
-    name = "disputes_gate_facts_one" if len(items) == 1 else "disputes_gate_facts"
-    rows: dict[str, list[Any]] = {kind: [] for kind in KINDS}
+    name = "disputes_gate_reading_one" if len(items) == 1 else "disputes_gate_reading"
+    rows: dict[str, Sequence[Any]] = dict.fromkeys(_DECODERS, ())
     with connection.cursor() as cursor:
         cursor.execute(
             f"SELECT kind, body FROM {name}(%s::int[], %s::text[], %s::bytea[], %s::text[], %s, %s::text[],"
-            " make_interval(secs => %s), %s)",
+            " make_interval(secs => %s), %s, %s)",
             [
                 None if lanes is None else sorted(lanes),
                 sorted({item.loan for item in items if item.loan is not None}),
@@ -145,75 +168,51 @@ def _call(
                 sorted({item.request_id for item in items if item.request_id}),
                 look_back.total_seconds(),
                 floor_of(now - COUNTS_FOR - CLOCKS_DIFFER),
+                floor_of(now + CLOCKS_DIFFER),
             ],
         )
         for kind, body in cursor.fetchall():
-            rows[kind].append(_json(body))
+            if body is not None:
+                rows[kind] = _DECODERS[kind].decode(body)
     return rows
 
 
-def _json(body: Any) -> Any:
-
-    return json.loads(body) if isinstance(body, str | bytes) else body
-
-
-def _instant(text: str) -> datetime:
-    return datetime.fromisoformat(text)
+def _customer(row: CustomerRow) -> CustomerFact:
+    _, zones, wishes = row
+    return CustomerFact(zones=tuple(zones), wishes=read_preferences(wishes))
 
 
-def _day(text: str | None) -> date | None:
-    return None if text is None else date.fromisoformat(text)
+def _contact(row: ContactRow) -> Contact:
+    at, customer, loan, phone, channel, category = row
+    digest = None if phone is None else bytes.fromhex(phone)
+    return Contact(at=at, customer=customer, loan=loan, phone=digest, channel=channel, category=category)
 
 
-def _phone(row: Mapping[str, Any]) -> PhoneFact:
-    return PhoneFact(customer=row["customer"], role=row["role"], first=_day(row["first"]), until=_day(row["until"]))
-
-
-def _customer(row: Mapping[str, Any]) -> CustomerFact:
-    return CustomerFact(zones=tuple(row["zones"]), wishes=read_preferences(row["wishes"]))
-
-
-def _contact(row: Mapping[str, Any]) -> Contact:
-    return Contact(
-        at=_instant(row["at"]),
-        customer=row["customer"],
-        loan=row["loan"],
-        phone=None if row["phone"] is None else bytes.fromhex(row["phone"]),
-        channel=row["channel"],
-        category=row["category"],
-    )
-
-
-def _live(row: Mapping[str, Any]) -> LivePermit:
+def _live(row: LiveRow) -> LivePermit:
+    _, permit, phone, loan, channel, category, expires_at = row
     return LivePermit(
-        id=uuid.UUID(row["id"]),
-        phone=bytes.fromhex(row["phone"]),
-        loan=row["loan"],
-        channel=row["channel"],
-        category=row["category"],
-        expires_at=_instant(row["expires_at"]),
+        id=permit,
+        phone=bytes.fromhex(phone),
+        loan=loan,
+        channel=channel,
+        category=category,
+        expires_at=expires_at,
     )
 
 
-def _position(row: Mapping[str, Any]) -> Position:
+def _position(row: PositionRow) -> Position:
     """A loan's position, as `disputes.check` reads it."""
+    _, _, currency, zone, grace_days, tolerance, settled_on, written_off_on, pauses, kept, due_on, amount, paid = row
+    days, amounts = due_on.split(",") if due_on else [], amount.split(",") if amount else []
     return Position(
-        currency=row["currency"],
-        time_zone=row["time_zone"] or settings.LENDER_TIME_ZONE,
-        grace_days=row["grace_days"],
-        tolerance=Decimal(row["tolerance"]),
-        settled_on=_day(row["settled_on"]),
-        written_off_on=_day(row["written_off_on"]),
-        pauses=periods(row["pauses"]),
-        arrangements=arrangements(row["arrangements"]),
-        lines=tuple(
-            (date.fromisoformat(due_on), Decimal(amount)) for due_on, amount in zip(row["due_on"], row["amount"])
-        ),
-        paid=Decimal(row["paid"]),
+        currency=currency,
+        time_zone=zone or settings.LENDER_TIME_ZONE,
+        grace_days=grace_days,
+        tolerance=Decimal(tolerance),
+        settled_on=settled_on,
+        written_off_on=written_off_on,
+        pauses=periods(pauses),
+        arrangements=arrangements(kept),
+        lines=tuple(zip(map(date.fromisoformat, days), map(Decimal, amounts))),
+        paid=Decimal(paid),
     )
-
-
-def _behind(*, pack: Pack, rows: Sequence[Mapping[str, Any]], at: datetime) -> tuple[str, ...]:
-    """The feeds that are behind `at` by more than the pack allows, or never sent a watermark: as the check has it."""
-    reached = {row["feed"]: _instant(row["until"]) for row in rows}
-    return feeds_behind(pack=pack, reached=reached, at=at)

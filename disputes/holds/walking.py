@@ -194,6 +194,7 @@ class Walk:
     def __init__(self, facts: GateFacts) -> None:
         self.facts = facts
         self._by_key: dict[object, list[Taken]] = {}
+        self._customers: dict[str, CustomerFact | None] = {}
         for one in facts.taken:
             self._count(one)
 
@@ -257,10 +258,18 @@ class Walk:
             if phone.role == "own" and phone.is_theirs(self._day(phone.customer))
         }
 
+    def _customer(self, customer: str | None) -> CustomerFact | None:
+        if customer is None:
+            return None
+        if customer not in self._customers:
+            make = self.facts.customers.get(customer)
+            self._customers[customer] = make() if make else None
+        return self._customers[customer]
+
     def _zones(self, customer: str | None) -> tuple[str, ...]:
         """Every zone that the records point to; the lender's where they name none."""
-        known = self.facts.customers.get(customer) if customer is not None else None
-        return (known().zones if known else ()) or (self.facts.lender_zone,)
+        known = self._customer(customer)
+        return (known.zones if known else ()) or (self.facts.lender_zone,)
 
     def _day(self, customer: str | None) -> date:
         return self.facts.at.astimezone(ZoneInfo(self._zones(customer)[0])).date()
@@ -304,12 +313,12 @@ class Walk:
         return reasons
 
     def _hours(self, item: GateItem, customer: str | None, at: datetime | None = None) -> HoursAnswer:
-        known = self.facts.customers.get(customer) if customer is not None else None
+        known = self._customer(customer)
         return check_hours(
             pack=self.facts.pack,
             at=at or self.facts.at,
             zones=self._zones(customer),
-            preferences=known().wishes if known else None,
+            preferences=known.wishes if known else None,
             category=item.category,
         )
 

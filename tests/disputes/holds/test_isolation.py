@@ -38,7 +38,8 @@ teardown {{
 session gate
 setup {{ DROP TABLE IF EXISTS seen; BEGIN; }}
 step g_facts {{
-    CREATE TEMP TABLE seen AS SELECT * FROM {gate_facts};
+    CREATE TEMP TABLE seen AS SELECT kind, json_array_elements(body::json) AS body FROM {gate_facts}
+    WHERE body IS NOT NULL;
 }}
 step g_grant {{
     INSERT INTO disputes_permit (id, caller, request_id, granted_at, expires_at, phone_digest, loan, customer, channel,
@@ -91,10 +92,11 @@ def walk(orders: list[tuple[str, ...]], *, locked: bool) -> list[tuple[int, int]
     none = "ARRAY[]::text[]"
     arguments = (
         f"{f'ARRAY[{numbers}]' if locked else 'NULL'}, ARRAY['L1'], ARRAY['{phone}'::bytea], {none}, 'c', {none},"
-        " interval '7 days', disputes_floor_of(now() - interval '2 days')"
+        " interval '7 days', disputes_floor_of(now() - interval '2 days'),"
+        " disputes_floor_of(now() + interval '1 hour')"
     )
     spec = SPEC.format(
-        gate_facts=f"disputes_gate_facts({arguments})",
+        gate_facts=f"disputes_gate_reading({arguments})",
         phone=phone,
         lanes_asked=len(lanes) if locked else 0,
         hold_lock=f"SELECT count(*) FROM (SELECT n FROM disputes_lane WHERE n = ANY (ARRAY[{numbers}]) ORDER BY n"

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import uuid
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from django.db import IntegrityError, connection, transaction
 
 from config.values.ids import floor_of, new_id
+from disputes.cases.models import Dispute
 from disputes.holds.models import Permit
-from disputes.holds.partitions import keep_partitions
+from disputes.holds.partitions import drop_old_partitions, keep_partitions
+from disputes.records.models import Message
 
 pytestmark = pytest.mark.django_db
 
@@ -86,3 +89,60 @@ def test_what_is_old_is_not_looked_at() -> None:
         plan = "\n".join(row[0] for row in cursor.fetchall())
         cursor.execute("DEALLOCATE look")
     assert "Subplans Removed" in plan
+
+
+class TestRetention:
+    """Old months go, where a setting says so."""
+
+    def months(self, *ago: int) -> list[datetime]:
+        now = datetime.now(tz=UTC)
+        instants = [now - timedelta(days=31 * months) for months in ago]
+        for at in instants:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT disputes_keep_partitions(%s, 1)", [at.date()])
+            permit(at)
+        return instants
+
+    def test_months_beyond_the_term_are_dropped(self, settings: Any) -> None:
+        kept, _ = self.months(3, 40)
+        settings.PERMITS_KEPT_MONTHS = 24
+        assert drop_old_partitions(now=datetime.now(tz=UTC)) == 1
+        assert [row.granted_at for row in Permit.objects.all()] == [kept]
+        assert drop_old_partitions(now=datetime.now(tz=UTC)) == 0
+
+    def test_all_are_kept_where_the_setting_says_nothing(self) -> None:
+        self.months(3, 400)
+        assert drop_old_partitions(now=datetime.now(tz=UTC)) == 0
+        assert Permit.objects.count() == 2
+
+    def test_what_caps_look_back_to_is_kept_whatever_is_asked(self, settings: Any) -> None:
+        settings.PERMITS_KEPT_MONTHS = 1
+        with pytest.raises(IntegrityError, match="are kept"), transaction.atomic():
+            drop_old_partitions(now=datetime.now(tz=UTC))
+
+    def test_a_month_with_the_permit_of_a_disputed_message_is_kept(self, settings: Any) -> None:
+        settings.PERMITS_KEPT_MONTHS = 24
+        (at,) = self.months(40)
+        message = Message.objects.create(
+            external_id="M1", channel="sms", category="urge", sent_at=at, version_id=uuid.uuid4()
+        )
+        Permit.objects.update(message="M1")
+        dispute = Dispute.objects.create(
+            reference="D-7K3M-92QF",
+            person="c:C1",
+            message=message,
+            message_key="M1",
+            ground="already_paid",
+            channel="sms",
+            language="en",
+            opened_by_type="client",
+            policy_name="house",
+            policy_version="1",
+            opened_at=at,
+            acknowledge_by=at,
+            first_answer_by=at,
+            decide_by=at,
+        )
+        assert drop_old_partitions(now=datetime.now(tz=UTC)) == 0
+        Dispute.objects.filter(pk=dispute.pk).update(status="closed", outcome="rejected", closed_at=at)
+        assert drop_old_partitions(now=datetime.now(tz=UTC)) == 1

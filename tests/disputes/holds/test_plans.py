@@ -39,7 +39,7 @@ def test_the_same_read_through_every_table_if_it_might() -> None:
     scene.lender()
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(
-            "ALTER FUNCTION disputes_gate_facts(int[], text[], bytea[], text[], text, text[], interval, uuid)"
+            "ALTER FUNCTION disputes_gate_reading(int[], text[], bytea[], text[], text, text[], interval, uuid, uuid)"
             " RESET enable_seqscan"
         )
         before = sequential_scans()
