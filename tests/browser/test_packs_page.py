@@ -26,7 +26,7 @@ def test_a_supervisor_reads_the_packs_at_every_width(stack: Stack) -> None:
             page.click(".choice a:text-is('us')")
             page.wait_for_selector("h1:has-text('Policy pack us')")
             page.click(".versions a:has-text('0+house')")
-            page.wait_for_selector("text=Not in force now")
+            page.wait_for_selector("text=Not the version in force")
             assert not too_wide(page)
             assert problems == []
             page.close()

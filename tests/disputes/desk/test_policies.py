@@ -21,7 +21,7 @@ def asked(person: Person, **query: str) -> Any:
 def test_it_shows_the_lenders_pack_in_force_and_every_value_of_it(settings: Any) -> None:
     settings.POLICY_PACK = "cn"
     page = asked(supervisor()).content.decode()
-    for said in ("Policy pack cn", "In force now", "contact_hours", "08:00 to 22:00", "a trade body&#x27;s code"):
+    for said in ("Policy pack cn", "The version in force", "contact_hours", "08:00 to 22:00", "a trade body&#x27;s code"):
         assert said in page, said
     assert "What changed from 2025-02-28+house.1" in page
 
@@ -39,8 +39,9 @@ def test_a_value_whose_text_was_read_in_part_says_so_in_words() -> None:
 
 def test_another_version_can_be_looked_at_and_is_said_not_to_be_in_force() -> None:
     page = asked(supervisor(), pack="us", version="0+house.1").content.decode()
-    assert "Not in force now" in page
+    assert "Not the version in force" in page
     assert "12 CFR" not in page
+    assert "this lender works under house" in page
 
 
 @pytest.mark.parametrize("query", [{"pack": "atlantis"}, {"pack": "us", "version": "9"}])
