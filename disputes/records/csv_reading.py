@@ -30,7 +30,7 @@ JSON_CELLS = frozenset({"phones", "time_zones", "contact_preferences", "allocati
 """Columns whose cells hold a list or an object, as JSON."""
 WHOLE_CELLS = frozenset({"version", "number", "grace_days", "min_dpd", "claimed_days_past_due"})
 """Columns whose cells hold a whole number."""
-_WHOLE = re.compile(r"0|-?[1-9][0-9]{0,18}", re.ASCII)
+_WHOLE = re.compile(r"0|-?[1-9][0-9]{0,17}", re.ASCII)
 
 
 class HeaderRefused(ValueError):
@@ -86,7 +86,11 @@ def _header_errors(columns: Sequence[str], type_: str | None) -> Errors:
     known = columns_of(type_) if type_ else frozenset({"type"}).union(*(columns_of(one) for one in FIELDS))
     whose = f"A {type_} has no such field." if type_ else "No record has such a field."
     hint = " Cells are parted by commas." if len(columns) == 1 else ""
-    errors = [_error("unknown_field", whose + hint, name[:80]) for name in columns if name not in known]
+    errors = [
+        _error("unknown_field", whose + hint if name else "A column has no name.", name[:80])
+        for name in columns
+        if name not in known
+    ]
     errors += [
         _error("doubled_field", "The column comes twice.", name)
         for name in dict.fromkeys(columns)

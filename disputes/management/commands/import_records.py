@@ -11,8 +11,9 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import datetime
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO, NoReturn, TextIO
+from typing import Any, NoReturn, TextIO, cast
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import Error as DatabaseError
@@ -124,10 +125,10 @@ class _Run:
             self._leave("Stopped", returncode=STOPPED)
         self._finish()
 
-    def _open(self, stack: ExitStack) -> tuple[BinaryIO, int | None]:
+    def _open(self, stack: ExitStack) -> tuple[BufferedReader, int | None]:
         """What is read, and its size where that is known."""
         if self._name == "-":
-            return sys.stdin.buffer, None
+            return cast(BufferedReader, sys.stdin.buffer), None
         try:
             source = stack.enter_context(open(self._name, "rb"))  # noqa: SIM115 - the stack closes it
         except OSError as error:
@@ -189,7 +190,8 @@ class _Run:
     def _chunks(self, end: int) -> Iterator[bytes]:
         if self._size is not None:
             return chunks_from(self._source, end=end, size=CHUNK)
-        return iter(lambda: self._source.read(CHUNK), b"")
+        # What a pipe has is taken as it comes, without waiting for a whole chunk.
+        return iter(lambda: self._source.read1(CHUNK), b"")
 
     def _note(self, told: Told) -> None:
         """What was told is committed; a refused line is shown before its place is noted, so that none is lost."""
@@ -202,8 +204,7 @@ class _Run:
             else:
                 self._out.write(f"{self._clear}{text}")
         if self._journal is not None and (told.settled or self._counts.total() % TELL_EVERY == 0):
-            if self._errors is not None:
-                self._errors.flush()
+            (self._errors or self._out).flush()
             self._write_journal(self._journal, end=told.end, line=told.last)
 
     def _begin_journal(self) -> None:

@@ -237,6 +237,16 @@ def test_a_file_that_changes_too_much_ends_it_and_both_ways_on_are_told(
     assert run(file, "--resume", "--allow-changes") == "10 updated.\n"
 
 
+def test_the_standard_input_is_read_as_it_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, writing = os.pipe()
+    with open(reading) as pipe, monkeypatch.context() as patch:
+        patch.setattr("sys.stdin", pipe)
+        os.write(writing, b"\n".join(encoded(*loans(2))))
+        os.close(writing)
+        assert run(Path("-")) == "2 created.\n"
+    assert ended(Path("-"), "--resume") == (2, "Only a file can be resumed.")
+
+
 def test_plain_lines_of_progress_are_shown_on_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("disputes.management.showing.LINE_EVERY", 0.0)
     file, err = file_of(tmp_path, *loans(2)), StringIO()

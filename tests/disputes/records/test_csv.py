@@ -160,6 +160,8 @@ def test_a_row_that_is_not_utf8_is_refused_alone() -> None:
         ("grace_days", "１", "grace_days wrong_type"),
         ("grace_days", "-1", "grace_days out_of_range"),
         ("version", "1e3", "version wrong_type"),
+        ("version", "9" * 18, "version out_of_range"),
+        ("version", "-" + "9" * 40, "version wrong_type"),
         ("principal", '"1,000"', "principal not_an_amount"),
         ("pauses", "2026-01-01", "pauses not_json"),
         ("pauses", '"[]},""x"":{}"', "pauses not_json"),
@@ -245,6 +247,27 @@ def test_a_record_written_both_ways_is_one_record(lines: list[dict[str, Any]], o
         now = datetime(2026, 6, 2, tzinfo=UTC)
         told = Feed(iter(found)).import_all(now=now)
         assert {one.result.result for one in told} == {"unchanged"}
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    body=st.lists(st.sampled_from([b'"', b",", b"\n", b"\r\n", b"\r", b"\xff", b"\0", b"L1", b"[]", b"{", b" "])).map(
+        b"".join
+    ),
+    chunk=st.integers(1, 9),
+)
+def test_nothing_that_is_sent_breaks_the_reader(body: bytes, chunk: int) -> None:
+    header = b"external_id,customer,currency,pauses\n"
+    found = pieces(header + body, type_="loan", chunk=chunk)
+    places = [(piece.number, piece.last, piece.end) for piece in found]
+    assert places == sorted(set(places))
+    assert all(number <= last for number, last, _ in places)
+    rows = [line for line in body.split(b"\n") if line.strip()]
+    assert len(found) <= len(rows)
+    assert bool(found) == bool(rows)
+    for piece in found:
+        assert piece.refused is not None or isinstance(json.loads(piece.raw), dict)
+        assert (header + body)[: piece.end].count(b"\n") in (piece.last, piece.last - 1)
 
 
 @pytest.mark.parametrize("type_", RECORD_TYPES)
