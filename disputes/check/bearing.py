@@ -18,6 +18,8 @@ ACCOUNT = 1
 NO_ACCOUNT = 2
 LATE = 4
 """The records show something of the account that the list did not know."""
+CHANGED = 65536
+"""More than repayments sets the account as it was apart from what the list knew."""
 PRESSES = 8
 """The message presupposes arrears."""
 SPARED = 16
@@ -55,13 +57,16 @@ _BY_GROUND = {
 T = TypeVar("T")
 
 
+EVERYTHING = (1 << 17) - 1
+
+
 def bears_on(matter: Matter) -> int:
     """The kinds of facts that this matter has."""
     message, history = matter.message, matter.history
     was, listed = matter.was.standing, matter.listed.standing
     bits = ACCOUNT if matter.tells else NO_ACCOUNT
     if matter.listed is not matter.was:
-        bits |= LATE
+        bits |= LATE if matter.listed.missing is not None else LATE | CHANGED
     if matter.needs:
         bits |= PRESSES
     if (

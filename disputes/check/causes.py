@@ -101,14 +101,15 @@ def stale_detail(matter: Matter) -> str:
     ``reversal_voided``: a reversal that was taken back; else ``backdated_change``. Each is tried alone on the records
     of the list.
     """
-    at, listed, was = matter.message.sent_at, matter.listed, matter.was
+    at, listed = matter.message.sent_at, matter.listed
+    if listed.missing is not None:
+        # Repayments alone set the clocks apart: with those that came by the instant sent, the list's records are those
+        # of that instant, and with the rest the account as it was.
+        return "stale_list" if faults(matter=matter, clock=matter.sent) else "late_posting"
 
     def turned(more: Decimal) -> bool:
         if more == ZERO:
             return False
-        if listed.missing is not None and listed.paid + more == was.paid:
-            # Nothing else sets the two apart, so with this the list's records are those of the account as it was.
-            return bool(faults(matter=matter, clock=was))
         return bool(faults(matter=matter, clock=with_more_paid(clock=listed, more=more, at=at)))
 
     if turned(change_since_list(matter=matter, clock=matter.sent).posted_more):

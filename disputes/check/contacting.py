@@ -193,7 +193,14 @@ def is_outside_hours(matter: Matter) -> bool:
     if matter.message.category not in matter.pack.contact_hours.categories:
         return False
     owner = owner_then(matter) if matter.history.customers else None
-    return breaks_hours(matter, zones=_zones(owner, matter), wishes=_wishes(owner))
+    return hours_breached(
+        pack=matter.pack,
+        at=matter.message.sent_at,
+        zones=_zones(owner, matter),
+        preferences=_wishes(owner),
+        category=matter.message.category,
+        answers_own_message=bool(matter.history.permits) and answers_own_message(matter),
+    )
 
 
 def breaks_hours(matter: Matter, *, zones: tuple[str, ...], wishes: Preferences) -> bool:

@@ -16,6 +16,7 @@ from disputes.check.bearing import (
     AIMED,
     AMOUNT,
     BEHIND,
+    CHANGED,
     DAYS,
     GATED,
     HOUR_ASKED,
@@ -117,8 +118,7 @@ def paid_before_posted_after(matter: Matter) -> Finding | None:
     """Payments made before the message that the records showed only after the list, or after the message."""
     if not matter.tells:
         return None
-    change = change_since_list(matter=matter, clock=matter.was)
-    if not change.posted:
+    if not matter.listed.missing and not change_since_list(matter=matter, clock=matter.was).posted:
         return None
     turned = stale_records(matter) and stale_detail(matter) in ("late_posting", "stale_list")
     return Finding(
@@ -294,8 +294,8 @@ NEEDS: Mapping[Criterion, int] = {
     arrears: ACCOUNT | PRESSES,
     reminded_instalment: ACCOUNT | OVER,
     paid_before_posted_after: ACCOUNT | LATE,
-    reversal_taken_back: ACCOUNT | LATE,
-    changes.changed_afterwards: ACCOUNT | LATE,
+    reversal_taken_back: ACCOUNT | CHANGED,
+    changes.changed_afterwards: ACCOUNT | CHANGED,
     inside_grace: ACCOUNT | PRESSES | SPARED,
     arrangement_kept: ACCOUNT | PRESSES | SPARED,
     paused: ACCOUNT | PRESSES | SPARED,

@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from disputes.check.account import render_clocks, render_instant
-from disputes.check.bearing import bears_on
+from disputes.check.bearing import ACCOUNT, EVERYTHING, bears_on
 from disputes.check.canonical import load_input
 from disputes.check.causes import TOO_FEW_DAYS, causes_of, too_few_days
+from disputes.check.clocks import clocks_by_version
 from disputes.check.contacting import contacts_tell
 from disputes.check.criteria import findings_of
 from disputes.check.facts import Claim, CollectionMessage, History
 from disputes.check.finding import Finding
-from disputes.check.matter import Matter, matter_of
+from disputes.check.matter import Matter, list_of, matter_of
 from disputes.check.verdict import decide
 from disputes.policy.packs import Pack, Packs
 
@@ -75,7 +76,19 @@ def judge(*, history: History, message: CollectionMessage, claim: Claim, pack: P
     Depends on its arguments alone: not on the order of versions, and not on when it runs.
     """
     matter = matter_of(history=history, message=message, claim=claim, pack=pack)
-    bits = bears_on(matter)
+    return _judged(matter, bears_on(matter))
+
+
+def judge_slowly(*, history: History, message: CollectionMessage, claim: Claim, pack: Pack) -> Judgement:
+    """The same judgement the long way, to which `judge` is held: every version of every record is looked at on each
+    clock, and every cause and criterion is asked."""
+    clocks = clocks_by_version(history=history, at=message.sent_at, listed_at=list_of(message))
+    matter = Matter(history=history, message=message, claim=claim, pack=pack, clocks=clocks)
+    return _judged(matter, EVERYTHING if matter.tells else EVERYTHING & ~ACCOUNT)
+
+
+def _judged(matter: Matter, bits: int) -> Judgement:
+    claim, message = matter.claim, matter.message
     holding = causes_of(matter, bits)
     verdict = decide(
         ground=claim.ground,
