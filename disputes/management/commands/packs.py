@@ -48,10 +48,12 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         packs, at = _packs(options["directory"]), _instant(options["at"])
+        found: Any
+        shown: Iterable[Table]
         match options["words"]:
             case []:
                 found = _listed(packs, at)
-                shown: Iterable[Table] = (_list_table(found, at),)
+                shown = (_list_table(found, at),)
             case ["diff", name]:
                 pairs = _pairs(packs, name)
                 found = [_diff_json(before, after) for before, after in pairs]
@@ -70,7 +72,8 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps(found, ensure_ascii=False, indent=2))
             return
         # A pipe has no width of its own: a line that a program reads is not broken.
-        console = Console(file=self.stdout._out, highlight=False, width=None if self.stdout.isatty() else 160)
+        out: Any = self.stdout
+        console = Console(file=out._out, highlight=False, width=None if self.stdout.isatty() else 160)
         for table in shown:
             console.print(table)
 
