@@ -88,6 +88,8 @@ def claimed_payment_not_found(matter: Matter) -> Finding | None:
     text, params = finding.text, finding.params
     if unreached:
         text += "_yet"
+    elif alike and alike[0].loan != matter.history.loan:
+        text += "_elsewhere"
     elif alike:
         text += "_alike"
         params = params | {"other": money(alike[0].amount, matter), "other_on": _paid_on(alike[0], matter)}
@@ -95,11 +97,14 @@ def claimed_payment_not_found(matter: Matter) -> Finding | None:
 
 
 def _version_facts(row: RepaymentVersion, matter: Matter) -> dict[str, Any]:
+    """Of a payment that the records have on another loan by now, which may be another person's, its id alone."""
+    if row.loan != matter.history.loan:
+        return {"external_id": row.external_id, "on_this_loan": False}
     return {
         "external_id": row.external_id,
         "amount": money(row.amount, matter),
         "paid_on": _paid_on(row, matter),
-        "on_this_loan": row.loan == matter.history.loan,
+        "on_this_loan": True,
     }
 
 

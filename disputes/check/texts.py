@@ -91,6 +91,10 @@ CLAIMS: Mapping[str, str] = {
         "We could not find the payment of {amount} around {paid_on} as you describe it, but the records have one of "
         "{other} on {other_on}; a person will compare the two, and you need not send anything now."
     ),
+    "claimed_payment_not_found_elsewhere": (
+        "We could not find the payment of {amount} around {paid_on} on this loan; it may have been recorded elsewhere, "
+        "so a person will look for it, and you need not send anything now."
+    ),
     "claimed_payments_found": "{count:payment} that you named are in the records and were counted.",
     "claimed_payments_found_late": (
         "{count:payment} that you named are in the records, but they showed the last of them only on {posted_on}."
@@ -111,6 +115,10 @@ CLAIMS: Mapping[str, str] = {
     "claimed_payments_not_found_alike": (
         "We could not find {count:payment} that you named as you describe them, but the records have one of {other} on "
         "{other_on}; a person will compare them, and you need not send anything now."
+    ),
+    "claimed_payments_not_found_elsewhere": (
+        "We could not find {count:payment} that you named on this loan; they may have been recorded elsewhere, so a "
+        "person will look for them, and you need not send anything now."
     ),
 }
 
@@ -196,8 +204,10 @@ UNSETTLED = frozenset(
         "contacts_unknown",
         "claimed_payment_not_found_yet",
         "claimed_payment_not_found_alike",
+        "claimed_payment_not_found_elsewhere",
         "claimed_payments_not_found_yet",
         "claimed_payments_not_found_alike",
+        "claimed_payments_not_found_elsewhere",
     }
 )
 """Texts that say that somebody will look: they tell nothing to whom a decision has been told."""

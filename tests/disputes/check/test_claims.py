@@ -36,7 +36,6 @@ class TestAPaymentThatIsNotFound:
             "paid p1 2026-04-09 400.00",
             "paid p1 2026-03-09 401.00 reference ABC",
             "paid p1 2026-01-02 40.00 reference ABC",
-            "paid p1 2026-03-09 400.00 loan L2",
             "paid p1 2026-03-09 400.00\nvoid v1 repayment p1 posted 2026-03-20",
         ],
     )
@@ -75,15 +74,26 @@ class TestAPaymentThatIsNotFound:
         table = UNPAID + "paid p1 2026-03-09 400.00"
         assert "a receipt helps us" in not_found(table, "2026-03-09 400.00", "2026-03-08 400.00")
 
+    @pytest.mark.parametrize("payments", [["2026-03-09 400.00"], ["2026-03-09 400.00", "2026-03-08 50.00"]])
+    def test_that_the_records_have_on_another_loan_by_now_is_looked_for_and_nothing_is_told_of_it(self, payments):
+        table = UNPAID + "paid p1 2026-02-20 401.00 reference ABC\n"
+        table += "paid p1 2026-02-20 399.00 reference ABC version 2 posted 2026-03-20 loan L2"
+        found = judged(table, "already_paid", *[f"{payment} ABC" for payment in payments])
+        text = said(found, "claimed_payment_not_found")
+        assert "recorded elsewhere" in text
+        assert not any(word in text for word in (*ASKS, "399"))
+        [finding] = [one for one in found.findings if one.name == "claimed_payment_not_found"]
+        assert {"external_id": "p1", "on_this_loan": False} in finding.facts["alike"]
+
     def test_has_in_its_facts_what_is_alike_and_how_far_the_records_reach(self):
-        found = judged(UNPAID + "paid p1 2026-02-20 400.00 loan L2", "already_paid", "2026-03-09 400.00")
+        found = judged(UNPAID + "paid p1 2026-02-20 400.00", "already_paid", "2026-03-09 400.00")
         [finding] = [one for one in found.findings if one.name == "claimed_payment_not_found"]
         assert finding.facts["alike"] == [
             {
                 "external_id": "p1",
                 "amount": {"amount": "400.00", "currency": "CNY"},
                 "paid_on": "2026-02-20",
-                "on_this_loan": False,
+                "on_this_loan": True,
             }
         ]
         assert finding.facts["records_reach_that_day"] is True

@@ -47,6 +47,8 @@ def told() -> list[dict[str, Any]]:
         tell(table, "already_paid", "2026-03-08 9.00", watermarks=False)
     for payments in (["2026-02-20 400.00"], ["2026-02-20 400.00", "2026-02-20 250.00"]):
         tell(CLAIMED, "already_paid", *payments)
+    for payments in (["2026-02-20 7.00"], ["2026-02-20 7.00", "2026-02-20 7.00"]):
+        tell(UNPAID + "paid p1 2026-02-20 7.00 loan L2", "already_paid", *payments)
     for table in AMOUNTS:
         tell(table, "wrong_amount")
     return [one.render() for one in found]
