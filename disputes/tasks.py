@@ -10,7 +10,7 @@ from typing import Any
 from celery import shared_task
 from django.utils import timezone
 
-from disputes.cases import checking, following, joining, late, releasing, talking
+from disputes.cases import bulk, checking, following, joining, late, releasing, talking
 from disputes.cases.transactions import in_transaction
 from disputes.holds import partitions
 from disputes.notices import delivering, sending
@@ -29,6 +29,15 @@ def recheck_loan(payload: Mapping[str, Any]) -> None:
 def hear_late_records(payload: Mapping[str, Any]) -> None:
     received_at = datetime.fromisoformat(payload["received_at"])
     late.hear_late_records(loans=payload["loans"], received_at=received_at, now=timezone.now())
+
+
+def check_open(payload: Mapping[str, Any]) -> None:
+    bulk.request_open(why=payload["why"])
+
+
+def check_chunk(payload: Mapping[str, Any]) -> None:
+    before = payload["before"]
+    bulk.check_span(first=uuid.UUID(payload["first"]), before=uuid.UUID(before) if before else None, now=timezone.now())
 
 
 def seek_messages(payload: Mapping[str, Any]) -> None:
@@ -79,6 +88,9 @@ SUBSCRIBERS: dict[str, list[tuple[str, queue.Subscriber]]] = {
     "dispute.opened": [("check_dispute", check_dispute)],
     "check.requested": [("check_dispute", check_dispute)],
     "loan.changed": [("recheck_loan", recheck_loan)],
+    "checks.requested": [("check_open", check_open)],
+    "checks.chunk": [("check_chunk", check_chunk)],
+    "disputes.checked": [],
     "loan.changed.after": [("hear_late_records", hear_late_records)],
     "message.arrived": [("seek_messages", seek_messages)],
     "outcome.delivered": [("release_hold", release_hold)],
@@ -129,8 +141,9 @@ def sweep_outbox() -> int:
 
 @shared_task(name="disputes.tasks.keep_partitions", ignore_result=True)
 def keep_partitions() -> None:
-    """Makes the permits' partitions of the months to come."""
+    """Makes the permits' partitions of the months to come, and drops those that are too old."""
     partitions.keep_partitions(now=timezone.now())
+    partitions.drop_old_partitions(now=timezone.now())
 
 
 @shared_task(name="disputes.tasks.seek_unfound", ignore_result=True)

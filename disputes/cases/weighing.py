@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import gc
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
-from disputes.cases.assembling import Assembled, assemble
+from django.db import connection
+
+from disputes.cases.assembling import Assembled, around, assemble
 from disputes.cases.models import Check, Dispute
 from disputes.cases.reading import claim_of
 from disputes.check import canonical
 from disputes.check.judging import ENGINE_VERSION, judge
 from disputes.policy.packs import Pack
 from disputes.records import queries as records
-from disputes.records.models import Loan, Message
+from disputes.records.gathering import gather_histories
+from disputes.records.models import Message
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,19 +42,43 @@ def weigh_many(*, disputes: Sequence[Dispute], now: datetime) -> dict[uuid.UUID,
     """Disputes with a message, read with it; by dispute, in a fixed number of statements. As `weigh` otherwise."""
     messages = {one.message.pk: one.message for one in disputes if one.message is not None}
     loans = {one.loan for one in messages.values() if one.loan}
-    revisions = dict(Loan.objects.filter(pk__in=loans).values_list("pk", "revision"))
-    read = assemble(messages=list(messages.values()))
-    return {
-        one.pk: weighed(
-            dispute=one,
-            message=one.message,
-            read=read[one.message.pk],
-            revision=revisions.get(one.message.loan or "", 0),
-            now=now,
-        )
-        for one in disputes
-        if one.message is not None
-    }
+    revisions = _revisions(loans)
+    rules: dict[str, set[str]] = {loan: set() for loan in loans}
+    for message in messages.values():
+        if message.loan and message.sending_rule:
+            rules[message.loan].add(message.sending_rule)
+    with collector_off():
+        histories = gather_histories(loans=loans, sending_rules=rules)
+        read = around(messages=list(messages.values()), histories=histories)
+        return {
+            one.pk: weighed(
+                dispute=one,
+                message=one.message,
+                read=read[one.message.pk],
+                revision=revisions.get(one.message.loan or "", 0),
+                now=now,
+            )
+            for one in disputes
+            if one.message is not None
+        }
+
+
+def _revisions(loans: Iterable[str]) -> dict[str, int]:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT external_id, revision FROM disputes_loan WHERE external_id = ANY(%s)", [sorted(loans)])
+        return dict(cursor.fetchall())
+
+
+@contextmanager
+def collector_off() -> Iterator[None]:
+    """Without the cyclic garbage collector, which would look again and again at thousands of values that stay."""
+    on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if on:
+            gc.enable()
 
 
 def weighed(*, dispute: Dispute, message: Message, read: Assembled, revision: int, now: datetime) -> Weighed:

@@ -229,16 +229,18 @@ def _borne_on(touched: Touched, added: Added) -> set[str]:
 
 
 def _tell_of_loans(loans: set[str], *, everywhere: bool) -> None:
-    """`loan.changed` for those that an open dispute is about; all of them where a feed's watermark moved
-    (`everywhere`)."""
+    """`loan.changed` for those that an open dispute is about; one `checks.requested` for all of them where a feed's
+    watermark moved (`everywhere`)."""
     with connection.cursor() as cursor:
         if everywhere:
-            cursor.execute("SELECT substr(key, 6) FROM disputes_watch WHERE key >= 'loan:' AND key < 'loan;'")
-        else:
-            cursor.execute(
-                "SELECT substr(key, 6) FROM disputes_watch WHERE key = ANY(string_to_array(%s, ' '))",
-                [" ".join(f"loan:{loan}" for loan in loans)],
-            )
+            cursor.execute("SELECT EXISTS (SELECT FROM disputes_watch WHERE key >= 'loan:' AND key < 'loan;')")
+            if cursor.fetchone()[0]:
+                queue.put(topic="checks.requested", key="watermark", payload={"why": "watermark"})
+            return
+        cursor.execute(
+            "SELECT substr(key, 6) FROM disputes_watch WHERE key = ANY(string_to_array(%s, ' '))",
+            [" ".join(f"loan:{loan}" for loan in loans)],
+        )
         watched = [loan for (loan,) in cursor.fetchall()]
     queue.put_many(topic="loan.changed", payloads={loan: {"loan": loan} for loan in watched})
 

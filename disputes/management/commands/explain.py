@@ -42,7 +42,8 @@ class Command(BaseCommand):
         except LookupError as error:
             raise CommandError(f"The pack that it names is not there: {error}", returncode=CANNOT_RUN) from error
         width = max(NARROWEST, shutil.get_terminal_size((NARROWEST, 40)).columns)
-        console = Console(file=self.stdout, width=width, no_color=not self.stdout.isatty())
+        out: Any = self.stdout
+        console = Console(file=out, width=width, no_color=not self.stdout.isatty())
         print_explained(explained, console=console)
 
 

@@ -7,19 +7,23 @@ import sys
 import uuid
 from argparse import ArgumentParser
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from config.values.ids import read_reference
+from disputes.cases.bulk import Done, check_open, count_chunks
 from disputes.cases.replaying import PROVEN, RESULTS, SAME, Replayed, replay, stored_checks
 from disputes.check.judging import ENGINE_VERSION
+
+Shown = TypeVar("Shown")
 
 FLIPPED, CANNOT_RUN, STOPPED = 1, 2, 130
 
@@ -38,7 +42,8 @@ class Command(BaseCommand):
         "Replays stored checks from their stored input and prints those that do not give the same answer to the byte. "
         "Writes nothing. Ctrl-C stops it, and says how to go on. Ends with 0 where every check gives the same answer "
         "(another engine's may differ: that is said, and is no fault), 1 where one does not, or cannot be replayed, "
-        "2 where it cannot run, 130 where it was stopped."
+        "2 where it cannot run, 130 where it was stopped. With --open it judges the open disputes by today's records "
+        "instead, and writes what is new."
     )
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
@@ -50,9 +55,13 @@ class Command(BaseCommand):
         parser.add_argument("--version", dest="engine", metavar="ENGINE", help="only checks made by this engine")
         parser.add_argument("--dispute", metavar="D-…", help="only checks of this dispute")
         parser.add_argument("--after", metavar="ID", help="go on after the check with this id")
+        parser.add_argument("--open", action="store_true", help="judge every open dispute anew, by today's records")
         parser.add_argument("--json", action="store_true", help="print NDJSON: one line a check, then the sums")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if options["open"]:
+            self._check_open(after=_id(options["after"]), options=options)
+            return
         checks = stored_checks(
             since=_instant(options["since"]), engine=options["engine"], dispute=_reference(options["dispute"])
         )
@@ -75,7 +84,7 @@ class Command(BaseCommand):
         if any(count and result not in PROVEN for result, count in counts.items()):
             sys.exit(FLIPPED)
 
-    def _shown(self, rows: Iterable[Replayed], *, total: Any) -> Iterator[Replayed]:
+    def _shown(self, rows: Iterable[Shown], *, total: Callable[[], int]) -> Iterator[Shown]:
         """The rows, with a bar on a terminal."""
         if not self.stderr.isatty():
             yield from rows
@@ -83,6 +92,24 @@ class Command(BaseCommand):
         columns = (TextColumn("checks"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         with Progress(*columns, console=Console(file=sys.stderr), transient=True) as progress:
             yield from progress.track(rows, total=total())
+
+    def _check_open(self, *, after: uuid.UUID | None, options: dict[str, Any]) -> None:
+        if options["since"] or options["engine"] or options["dispute"]:
+            said = "--open judges every open dispute; --since, --version and --dispute choose stored checks"
+            raise CommandError(said, returncode=CANNOT_RUN)
+        done, last = Done(), after
+        stopped = False
+        try:
+            for reached, chunk in self._shown(check_open(after=after, clock=timezone.now), total=count_chunks):
+                done, last = done + chunk, reached
+        except KeyboardInterrupt:
+            stopped = True
+        said = f"{done.written} written, {done.same} the same, {done.left} left to the workers, one by one"
+        sums = {"written": done.written, "same": done.same, "left": done.left}
+        self.stdout.write(json.dumps(sums) if options["json"] else f"Open disputes: {said}.")
+        if stopped:
+            self.stderr.write(f"Stopped. Go on with --open --after {last}" if last else "Stopped.")
+            sys.exit(STOPPED)
 
     def _sum(self, counts: Counter[str], edited: int, *, as_json: bool) -> None:
         if as_json:

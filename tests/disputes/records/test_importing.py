@@ -289,7 +289,7 @@ def test_an_open_dispute_hears_of_its_loan_and_of_the_message_that_it_waits_for(
     assert heard(importer.repayment("P1"), importer.repayment("P2", loan="L2")) == of_loan
     assert heard(importer.reversal(repayment="P1")) == of_loan
     assert heard(importer.rule()) == of_loan
-    assert heard(importer.watermark()) == of_loan
+    assert heard(importer.watermark()) == [("checks.requested", "watermark")]
     assert heard(importer.void("repayment", "P1")) == of_loan
     assert heard(importer.message(sending_rule="S1", short_ref="R7", claimed_amount="5.00")) == of_loan
     assert heard(importer.repayment("P1")) == []
