@@ -100,7 +100,7 @@ class _Run:
             with (
                 stopping,
                 shown_progress(
-                    stderr=self._err, size=self._size, done=state.rows, plain=self._options["progress"]
+                    stderr=self._err, size=self._size, end=state.read, done=state.rows, plain=self._options["progress"]
                 ) as show,
             ):
                 for part in self._parts():
