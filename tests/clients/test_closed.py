@@ -46,7 +46,13 @@ def clock() -> OwnClock:
 
 @pytest.fixture
 def sender(peer: Peer, clock: OwnClock) -> Sender:
-    return Sender(peer.base_url, "id", "secret", connect_seconds=0.5, answer_seconds=0.5, clock=clock)
+    """With the patience that a busy machine needs; see `impatient`."""
+    return Sender(peer.base_url, "id", "secret", connect_seconds=20, answer_seconds=20, clock=clock)
+
+
+def impatient(sender: Sender) -> None:
+    """For what is never answered in time."""
+    sender.service.answer_seconds = 0.5
 
 
 class Carrier:
@@ -129,8 +135,8 @@ WRONG = {
     "hangs up": (lambda asked, line: line.shutdown(socket.SHUT_RDWR), Reason.UNREACHABLE),
     "cuts the line": (lambda asked, line: reset(line), Reason.UNREACHABLE),
     "says nothing": (lambda asked, line: time.sleep(1), Reason.TIMEOUT),
-    "drips its head": (lambda asked, line: drip(line, b"HTTP/1.1 200 OK\r\n" * 99, every=0.05), Reason.TIMEOUT),
-    "drips its body": (lambda asked, line: drip(line, as_json(asked, allowed(asked)), every=0.01), Reason.TIMEOUT),
+    "drips its head": (lambda asked, line: drip(line, b"HTTP/1.1 200 OK\r\n" * 99, every=0.1), Reason.TIMEOUT),
+    "drips its body": (lambda asked, line: drip(line, as_json(asked, allowed(asked)), every=0.1), Reason.TIMEOUT),
     "cuts the body": (cut, Reason.BAD_ANSWER),
     "says less than it said it would": (shorter_than_it_says, Reason.BAD_ANSWER),
     "says more than it said it would": (longer_than_it_says, Reason.BAD_ANSWER),
@@ -140,8 +146,8 @@ WRONG = {
     "speaks another protocol": (raw(b"220 mail.example ESMTP\r\n"), Reason.BAD_ANSWER),
     "sends garbage": (raw(bytes(range(256)) * 40), Reason.BAD_ANSWER),
     "sends a line without end": (raw(b"HTTP/1.1 200 OK\r\nX: " + b"a" * 200_000), Reason.BAD_ANSWER),
-    "sends a body without end": (
-        lambda asked, line: line.sendall(http(asked, b" " * 200_000)),
+    "sends far more than it was asked for": (
+        lambda asked, line: line.sendall(http(asked, json.dumps(allowed(asked)).encode() + b" " * 200_000)),
         Reason.BAD_ANSWER,
     ),
     "answers no JSON": (lambda asked, line: line.sendall(http(asked, b"<html>")), Reason.BAD_ANSWER),
@@ -187,20 +193,25 @@ class TestAServiceThatMisbehaves:
     @pytest.mark.parametrize("name", WRONG)
     def test_lets_nothing_through(self, peer: Peer, sender: Sender, name: str):
         peer.gate, reason = WRONG[name]
+        if reason is Reason.TIMEOUT:
+            impatient(sender)
         carrier = Carrier()
         began = time.monotonic()
         outcome = sender.send(Item(**URGE), carrier)
         assert (outcome.state, outcome.reason) == (State.NOT_SENT, reason), outcome.decision.detail
         assert not outcome.decision.may_send
         assert carrier.taken == []
-        assert time.monotonic() - began < 4  # twice connecting and answering, and room for a slow machine
+        # Half a second and room for a busy machine; who lets every byte begin the waiting anew is there for minutes.
+        assert reason is not Reason.TIMEOUT or time.monotonic() - began < 15
 
     @pytest.mark.parametrize("name", WRONG)
     def test_is_believed_again_once_it_has_recovered(self, peer: Peer, sender: Sender, name: str):
-        good = peer.gate
-        peer.gate, _ = WRONG[name]
+        good, patience = peer.gate, sender.service.answer_seconds
+        peer.gate, reason = WRONG[name]
+        if reason is Reason.TIMEOUT:
+            impatient(sender)
         sender.send(Item(**URGE), Carrier())
-        peer.gate = good
+        peer.gate, sender.service.answer_seconds = good, patience
         assert sender.send(Item(**URGE), Carrier()).sent
 
 
@@ -220,18 +231,21 @@ class TestATokenEndpointThat:
     )
     def test_fails_stops_every_message(self, peer: Peer, sender: Sender, say: Any, reason: Reason):
         peer.token = say
+        if reason is Reason.TIMEOUT:
+            impatient(sender)
         assert sender.send(Item(**URGE), Carrier()).reason is reason
         assert set(peer.paths()) == {"/oauth/token"}
 
     def test_is_away_is_not_waited_for_by_one_thread_after_another(self, peer: Peer, sender: Sender):
         peer.token = lambda asked, line: time.sleep(1)
+        impatient(sender)
         began = time.monotonic()
-        threads = [threading.Thread(target=sender.ask, args=([Item(**URGE)],)) for _ in range(20)]
+        threads = [threading.Thread(target=sender.ask, args=([Item(**URGE)],)) for _ in range(40)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        assert time.monotonic() - began < 5  # one after another it would be ten
+        assert time.monotonic() - began < 10  # one after another it would be twenty
 
     def test_is_away_does_no_harm_while_the_old_token_lives(self, peer: Peer, sender: Sender, clock: OwnClock):
         assert sender.send(Item(**URGE), Carrier()).sent
@@ -267,7 +281,7 @@ class TestNobodyThere:
         assert sender.ask([Item(**URGE)])[0].reason is Reason.UNREACHABLE
 
     def test_speaking_tls_is_unreachable(self, peer: Peer):
-        sender = Sender(peer.base_url.replace("http:", "https:"), "id", "secret", connect_seconds=0.5)
+        sender = Sender(peer.base_url.replace("http:", "https:"), "id", "secret", connect_seconds=2)
         assert sender.ask([Item(**URGE)])[0].reason in (Reason.UNREACHABLE, Reason.TIMEOUT)
         assert peer.asked == []
 
@@ -309,8 +323,8 @@ class TestAPermit:
 
     def test_that_took_long_to_come_has_lived_meanwhile(self, peer: Peer, sender: Sender):
         def slow(asked: Asked, line: socket.socket) -> None:
-            told = allowed(asked, seconds=2.2)
-            time.sleep(0.3)
+            told = allowed(asked, seconds=3)
+            time.sleep(1.2)
             line.sendall(as_json(asked, told))
 
         peer.gate = slow

@@ -56,7 +56,7 @@ class Told:
 
 
 def follow(peer: Peer, copy: LocalCopy, clock: OwnClock | None = None) -> Feed:
-    return Feed(peer.base_url, "id", "secret", copy=copy, answer_seconds=0.5, clock=clock or OwnClock())
+    return Feed(peer.base_url, "id", "secret", copy=copy, answer_seconds=20, clock=clock or OwnClock())
 
 
 class TestACopy:
@@ -69,7 +69,7 @@ class TestACopy:
         assert follow(peer, copy).read() == 5
         assert all(copy.is_recalled(permit) for permit in permits)
         assert [copy.is_held(loan=f"L{n}") for n in range(6)] == [True] * 5 + [False]
-        assert copy.age() < 5
+        assert copy.age() < 60
 
     def test_knows_every_kind_of_thing_that_is_held(self, peer: Peer):
         peer.changes = Told(
@@ -200,7 +200,7 @@ class TestAFile:
         copy = LocalCopy(tmp_path / "copy.sqlite", clock=Restarted())
         assert copy.age() == float("inf")
         follow(peer, copy).read()
-        assert copy.age() < 5
+        assert copy.age() < 60
 
     def test_with_two_followers_is_never_set_back(self, peer: Peer, tmp_path: Path):
         hold = str(uuid.uuid4())
@@ -221,7 +221,7 @@ class TestAFile:
 class TestASenderWithACopy:
     def test_sends_nothing_that_the_copy_knows_as_recalled(self, peer: Peer, clock: OwnClock):
         copy = LocalCopy(clock=clock)
-        sender = Sender(peer.base_url, "id", "secret", copy=copy, clock=clock)
+        sender = Sender(peer.base_url, "id", "secret", copy=copy, answer_seconds=20, clock=clock)
         (decision,) = sender.ask([Item(**URGE)])
         peer.changes = Told(row(1, loans=["L1"], out=[decision.permit.id]))
         follow(peer, copy, clock).read()
@@ -232,7 +232,7 @@ class TestASenderWithACopy:
 
     def test_sends_nothing_by_a_copy_that_is_too_old_to_tell(self, peer: Peer, clock: OwnClock):
         copy = LocalCopy(stale_seconds=5, clock=clock)
-        sender = Sender(peer.base_url, "id", "secret", copy=copy, clock=clock)
+        sender = Sender(peer.base_url, "id", "secret", copy=copy, answer_seconds=20, clock=clock)
         peer.changes = Told(row(1))
         feed = follow(peer, copy, clock)
         feed.read()
@@ -245,12 +245,12 @@ class TestASenderWithACopy:
     def test_may_send_what_was_asked_for_just_now_though_the_copy_is_old(self, peer: Peer, clock: OwnClock):
         copy = LocalCopy(clock=clock)
         assert copy.age() == float("inf")
-        sender = Sender(peer.base_url, "id", "secret", copy=copy, clock=clock)
+        sender = Sender(peer.base_url, "id", "secret", copy=copy, answer_seconds=20, clock=clock)
         assert sender.send(Item(**URGE), Carrier()).sent
 
     def test_hears_of_recalls_from_elsewhere(self, peer: Peer, tmp_path: Path):
         here, there = LocalCopy(tmp_path / "copy.sqlite"), LocalCopy(tmp_path / "copy.sqlite")
-        sender = Sender(peer.base_url, "id", "secret", copy=here)
+        sender = Sender(peer.base_url, "id", "secret", copy=here, answer_seconds=20)
         (decision,) = sender.ask([Item(**URGE)])
         there.recall([decision.permit.id])
         assert sender.hand_over(decision, Carrier()).reason is Reason.RECALLED
@@ -258,7 +258,7 @@ class TestASenderWithACopy:
     def test_sends_nothing_when_the_copy_cannot_be_read(self, peer: Peer, tmp_path: Path):
         file = tmp_path / "copy.sqlite"
         copy = LocalCopy(file)
-        sender = Sender(peer.base_url, "id", "secret", copy=copy)
+        sender = Sender(peer.base_url, "id", "secret", copy=copy, answer_seconds=20)
         copy.close()
         for name in ("copy.sqlite-wal", "copy.sqlite-shm"):
             (tmp_path / name).unlink(missing_ok=True)
@@ -288,8 +288,8 @@ class TestAFollower:
 
 def _until(found: Any) -> None:
     done = threading.Event()
-    for _ in range(500):
+    for _ in range(3000):
         if found():
             return
         done.wait(0.01)
-    raise AssertionError("not within five seconds")
+    raise AssertionError("not within half a minute")

@@ -50,6 +50,7 @@ class TestDeliver:
         assert isinstance(outcome.error, TimeoutError)
         assert peer.handed_back() == []
         assert sender.hand_over(outcome.decision, Carrier()).reason is Reason.ALREADY_HANDED_OVER
+        assert peer.handed_back() == []
 
     def test_that_is_interrupted_interrupts_and_keeps_the_permit(self, peer: Peer, sender: Sender):
         def stop(permit: Permit) -> None:
@@ -149,6 +150,11 @@ class TestARecall:
             thread.join()
         assert set(carrier.taken) == late
 
+    def test_is_asked_about_last_and_so_is_the_permits_end(self, sender: Sender, clock: OwnClock):
+        permit = granted(asked_for(sender))
+        clock.steady_ahead = 58
+        assert sender.recalls.begin(permit) is Reason.EXPIRED
+
     def test_names_permits(self, sender: Sender):
         with pytest.raises(ValueError):
             sender.recall(["L1"])
@@ -156,7 +162,7 @@ class TestARecall:
 
 class TestManyMessages:
     def test_are_asked_for_in_parts_and_handed_over_in_their_order(self, peer: Peer):
-        sender = Sender(peer.base_url, "id", "secret", items_a_call=40)
+        sender = Sender(peer.base_url, "id", "secret", items_a_call=40, answer_seconds=20)
         items = [Item(**URGE | {"loan": f"L{n}"}) for n in range(100)]
         taken: list[str | None] = []
         outcomes = sender.send_many(items, lambda item, permit: taken.append(item.loan))
