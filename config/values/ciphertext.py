@@ -11,6 +11,7 @@ import hmac
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from hashlib import sha256
 from typing import Any
 
@@ -35,7 +36,7 @@ class Keyring:
     digest_id: int
     _ciphers: dict[int, AESGCM] = field(default_factory=dict, repr=False, compare=False)
     _digest_key: list[bytes] = field(default_factory=list, repr=False, compare=False)
-    _digests: list[Any] = field(default_factory=list, repr=False, compare=False)
+    _digests: dict[bytes, tuple[Any, Any]] = field(default_factory=dict, repr=False, compare=False)
 
     def cipher(self, key_id: int) -> AESGCM:
         cipher = self._ciphers.get(key_id)
@@ -51,15 +52,21 @@ class Keyring:
         return self._digest_key[0]
 
     def digest(self, purpose: bytes, data: bytes) -> bytes:
-        """As the function `digest`. The key's two blocks are hashed once: a copy of that state costs half of what an
-        HMAC made anew does, and an import makes one a line."""
-        if not self._digests:
+        """As the function `digest`. What is the same for all data is hashed once a purpose: copies of those two states
+        cost half of what an HMAC made anew does, and an import makes one a line."""
+        states = self._digests.get(purpose)
+        if states is None:
             key = self.digest_key().ljust(64, b"\0")
-            self._digests[:] = [sha256(key.translate(_INNER)), sha256(key.translate(_OUTER))]
-        inner, outer = self._digests[0].copy(), self._digests[1].copy()
-        inner.update(purpose + b"\0" + data)
+            states = sha256(key.translate(_INNER) + purpose + b"\0"), sha256(key.translate(_OUTER))
+            self._digests[purpose] = states
+        inner, outer = states[0].copy(), states[1].copy()
+        inner.update(data)
         outer.update(inner.digest())
-        return bytes((self.digest_id,)) + outer.digest()[:16]
+        return self._digest_prefix + outer.digest()[:16]
+
+    @cached_property
+    def _digest_prefix(self) -> bytes:
+        return bytes((self.digest_id,))
 
 
 _INNER, _OUTER = (bytes(byte ^ pad for byte in range(256)) for pad in (0x36, 0x5C))

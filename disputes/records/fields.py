@@ -179,7 +179,7 @@ def _utc(value: str) -> datetime:
 
 def instant_or_day(value: Any) -> datetime | date:
     """A time with an offset, or a date alone."""
-    return day(value) if isinstance(value, str) and _DAY.fullmatch(value) else instant(value)
+    return day(value) if isinstance(value, str) and len(value) == 10 and _DAY.fullmatch(value) else instant(value)
 
 
 @lru_cache(maxsize=1)
