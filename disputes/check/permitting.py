@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from disputes.check.account import render_instant
@@ -11,6 +12,8 @@ from disputes.check.finding import CUSTOMER, Finding
 from disputes.check.matter import Matter
 
 AGAINST_HOLD = "against_hold"
+CLOCKS_APART = timedelta(minutes=1)
+"""How far a sender's clock may be behind the gate's before a permit counts as granted after the message was sent."""
 
 
 @once
@@ -40,7 +43,8 @@ def permit_fault(matter: Matter) -> str:
 @once
 def permit_faults(matter: Matter) -> tuple[str, ...]:
     """What was missing: ``no_permit`` ``unknown_permit`` ``other_permit`` (for another phone, loan, channel or
-    category) ``expired_permit`` ``returned_permit`` ``used_permit`` ``against_hold``, in this order."""
+    category) ``later_permit`` (granted only after it was sent) ``expired_permit`` ``returned_permit`` ``used_permit``
+    ``against_hold``, in this order."""
     faults = _faults_of_permit(matter.message, permit_of(matter))
     return (*faults, AGAINST_HOLD) if _standing(matter) else faults
 
@@ -50,6 +54,7 @@ def _faults_of_permit(message: CollectionMessage, permit: PermitFact | None) -> 
         return ("no_permit",) if message.permit is None else ("unknown_permit",)
     rows = (
         ("other_permit", _is_for_another(message, permit)),
+        ("later_permit", permit.granted_at - message.sent_at > CLOCKS_APART),
         ("expired_permit", permit.expires_at <= message.sent_at),
         ("returned_permit", permit.unused_at is not None),
         ("used_permit", permit.used_by is not None and permit.used_by != message.external_id),

@@ -56,6 +56,7 @@ DETAILS: Mapping[str, str] = {
     "no_permit": "It named no permit.",
     "unknown_permit": "The gate knows no permit of the name that it gave.",
     "other_permit": "Its permit was for another number, loan, channel or category.",
+    "later_permit": "Its permit was granted only after it had been sent.",
     "expired_permit": "Its permit had expired.",
     "returned_permit": "Its permit had been handed back as unused.",
     "used_permit": "Another message had used its permit.",

@@ -39,6 +39,7 @@ def test_so_is_the_one_that_used_it_and_however_its_id_is_written():
         (PERMIT.replace("P1\n", "P1 channel email\n"), SENT, "other_permit"),
         (PERMIT.replace("P1\n", "P1 category reminder\n"), SENT, "other_permit"),
         (PERMIT.replace("09:59:30", "09:59:00"), SENT, "expired_permit"),
+        (PERMIT.replace("09:59:30", "10:01:01"), SENT, "later_permit"),
         (PERMIT.replace("P1\n", "P1 unused 2026-03-12T09:59:50\n"), SENT, "returned_permit"),
         (PERMIT.replace("P1\n", "P1 used_by M0\n"), SENT, "used_permit"),
         (PERMIT + "hold H1 2026-03-12T10:00\n", SENT, "against_hold"),
@@ -57,6 +58,10 @@ def test_what_is_missing_is_the_detail(permit, message, expected):
 )
 def test_a_hold_that_did_not_stand_at_that_instant_stops_nothing(hold):
     assert detail(GATED + PERMIT + hold + SENT) is None
+
+
+def test_a_clock_that_is_a_minute_behind_the_gate_s_breaks_nothing():
+    assert detail(GATED + PERMIT.replace("09:59:30", "10:01:00") + SENT) is None
 
 
 def test_a_permit_lasts_until_the_instant_at_which_it_expires():
