@@ -266,51 +266,57 @@ class _Rendering:
         return found
 
     def _show_lines(self, counted: Sequence[RepaymentVersion], like: _Rendering | None) -> None:
-        clock, of = self.clock, self.money.get
-        settled, zone = clock.standing.settled, zone_named(clock.time_zone)
-        add = self.lines.append
+        clock, money = self.clock, self.money
+        settled, zone, nothing = clock.standing.settled, zone_named(clock.time_zone), self._of(ZERO)
+        add, days = self.lines.append, _DAYS
         before = None if like is None or like.clock.standing.settled is not settled else iter(like.lines)
         for one, paid, completed_at in fill(clock.instalments, counted):
             if before is not None:
                 last = next(before)
-                if last[0] == paid and last[1] is completed_at:
+                if last[1] is completed_at and last[0] == paid:
                     add(last)
                     continue
             amount = one.amount
-            whole = of(amount) or self._of(amount)
-            if paid is amount:
-                came_in, left = whole, of(ZERO) or self._of(ZERO)
-            else:
-                came_in, left = self._of(paid), self._of(ZERO if settled else amount - paid)
+            whole = money.get(amount) or self._of(amount)
             shown = {
                 "number": one.number,
-                "due_on": _DAYS[one.due_on],
+                "due_on": days[one.due_on],
                 "amount": whole,
-                "paid": came_in,
-                "outstanding": left,
-                "paid_off_on": None if completed_at is None else _DAYS[completed_at.astimezone(zone).date()],
+                "paid": whole if paid is amount else self._of(paid),
+                "outstanding": nothing if settled or paid is amount else self._of(amount - paid),
+                "paid_off_on": None if completed_at is None else days[completed_at.astimezone(zone).date()],
             }
             add((paid, completed_at, shown))
 
     def _shown_rows(self, counted: Sequence[RepaymentVersion], like: _Rendering | None) -> list[dict[str, Any]]:
         clock = self.clock
         if clock.missing is None:
-            return [self._row(one, reversed_at) for one, reversed_at in clock.view.repayments]
+            return self._rows(clock.view.repayments)
         if like is not None and like.clock.missing == ():
             # The first clock knew all that counts; this one all but what it misses.
             gone = {one.external_id for one in clock.missing}
             return [row for row in like.rows if row["external_id"] not in gone]
-        return [self._row(one, None) for one in counted]
+        return self._rows([(one, None) for one in counted])
 
-    def _row(self, one: RepaymentVersion, reversed_at: datetime | None) -> dict[str, Any]:
-        posted_at = one.posted_at
-        return {
-            "external_id": one.external_id,
-            "amount": self.money.get(one.amount) or self._of(one.amount),
-            "paid_at": _instant(one.paid_at),
-            "posted_at": None if posted_at is ALWAYS or posted_at == ALWAYS else _instant(posted_at),
-            "reversed_at": None if reversed_at is None else _instant(reversed_at),
-        }
+    def _rows(self, repayments: Iterable[tuple[RepaymentVersion, datetime | None]]) -> list[dict[str, Any]]:
+        money, epoch, days, times, rows = self.money, _EPOCH, _DAYS, _TIMES, []
+        for one, reversed_at in repayments:
+            paid, posted_at = one.paid_at - epoch, one.posted_at
+            posted = posted_at - epoch
+            rows.append(
+                {
+                    "external_id": one.external_id,
+                    "amount": money.get(one.amount) or self._of(one.amount),
+                    "paid_at": _instant(one.paid_at) if paid.microseconds else days[paid.days] + times[paid.seconds],
+                    "posted_at": None
+                    if posted_at == ALWAYS
+                    else _instant(posted_at)
+                    if posted.microseconds
+                    else days[posted.days] + times[posted.seconds],
+                    "reversed_at": None if reversed_at is None else _instant(reversed_at),
+                }
+            )
+        return rows
 
 
 def shown_at(posted_at: datetime) -> datetime | None:

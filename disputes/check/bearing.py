@@ -57,7 +57,9 @@ _BY_GROUND = {
 T = TypeVar("T")
 
 
-EVERYTHING = (1 << 17) - 1
+REPROACHED = 131072
+"""A cause of the sending holds: whom it reached, how often, at what hour, with what leave."""
+EVERYTHING = (1 << 18) - 1
 
 
 def bears_on(matter: Matter) -> int:

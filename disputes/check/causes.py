@@ -64,7 +64,8 @@ class Cause(NamedTuple):
 
     def detail_of(self, matter: Matter) -> str | None:
         """The detail, of a matter in which it holds."""
-        return self.detail(matter) if callable(self.detail) else self.detail
+        detail = self.detail
+        return detail if detail is None or isinstance(detail, str) else detail(matter)
 
 
 def settled_loan(matter: Matter) -> bool:
@@ -180,7 +181,7 @@ def amount_differs(matter: Matter) -> bool:
     if claimed is None:
         return False
     tolerance = matter.was.tolerance
-    return all(abs(claimed - amount) > tolerance for amount in amounts_that_fit(matter))
+    return not [amount for amount in amounts_that_fit(matter) if -tolerance <= claimed - amount <= tolerance]
 
 
 def days_differ(matter: Matter) -> bool:

@@ -12,7 +12,7 @@ from datetime import date, datetime
 from decimal import Decimal
 
 from disputes.check.facts import ALWAYS, History, InstalmentVersion, LoanVersion, Position, RepaymentVersion
-from disputes.check.standing import ZERO, Line, local_day, stands
+from disputes.check.standing import ZERO, Line, stands, zone_named
 from disputes.check.versions import StandingRepayment, View, known, true_at, view_of
 
 
@@ -20,10 +20,22 @@ class Books:
     """What the clocks of a matter have in common, where only repayments set them apart; else one clock's own.
 
     `terms`, `dated`, `instalments` and `time_zone` as in `View`; `lines`: the instalments as the figures need them;
-    `counted`: the repayments that stand with all that is known, by value date; `day`: the local day.
+    `repayments`: those from which `counted` is made; `local`: `at` in the loan's zone, `day` its day.
     """
 
-    __slots__ = ("at", "counted", "dated", "day", "instalments", "lines", "loan", "terms", "time_zone")
+    __slots__ = (
+        "_counted",
+        "at",
+        "dated",
+        "day",
+        "instalments",
+        "lines",
+        "loan",
+        "local",
+        "repayments",
+        "terms",
+        "time_zone",
+    )
 
     def __init__(
         self,
@@ -34,17 +46,28 @@ class Books:
         time_zone: str,
         instalments: tuple[InstalmentVersion, ...],
         lines: Sequence[Line],
-        counted: Sequence[RepaymentVersion],
+        repayments: Sequence[RepaymentVersion],
     ) -> None:
         self.loan = loan
         self.at = at
         self.terms = terms
         self.dated = dated
         self.time_zone = time_zone
-        self.day = local_day(at, time_zone)
+        self.local = local = at.astimezone(zone_named(time_zone))
+        self.day = local.date()
         self.instalments = instalments
         self.lines = lines
-        self.counted = counted
+        self.repayments = repayments
+        self._counted: list[RepaymentVersion] | None = None
+
+    @property
+    def counted(self) -> list[RepaymentVersion]:
+        """The repayments that stand with all that is known, by value date."""
+        if self._counted is None:
+            at = self.at
+            self._counted = [one for one in self.repayments if one.paid_at <= at]
+            self._counted.sort(key=_by_value_date)
+        return self._counted
 
 
 class Clock:
@@ -233,11 +256,11 @@ def _plain_clocks(history: History, at: datetime, listed_at: datetime) -> Clocks
     for version in history.loans:
         if version.posted_at > listed_at or version.external_id != history.loan:
             return None
-    counted, late, paid = read
+    late, paid = read
     instalments, lines = schedule
     terms = true_at(history.loans, at, None) if history.loans else None
     zone = (terms.time_zone if terms is not None else None) or history.lender_time_zone
-    books = Books(history.loan, at, terms, known(history.loans, None), zone, instalments, lines, counted)
+    books = Books(history.loan, at, terms, known(history.loans, None), zone, instalments, lines, history.repayments)
     was = Clock(books, None, paid, ())
     if not late:
         return Clocks(was, was, was)
@@ -248,32 +271,22 @@ def _plain_clocks(history: History, at: datetime, listed_at: datetime) -> Clocks
     return Clocks(was, listed, None if after else was, after)
 
 
-def _plain_money(
-    history: History, at: datetime, listed_at: datetime
-) -> tuple[list[RepaymentVersion], list[RepaymentVersion], Decimal] | None:
-    """The repayments made by `at`, those of them that the list did not know, and the sum of the first."""
+def _plain_money(history: History, at: datetime, listed_at: datetime) -> tuple[list[RepaymentVersion], Decimal] | None:
+    """The repayments made by `at` that the list did not know, by value date, and the sum of all that were."""
     loan, paid = history.loan, ZERO
-    counted: list[RepaymentVersion] = []
     late: list[RepaymentVersion] = []
-    before, in_order = ALWAYS, True
     for one in history.repayments:
         if one.loan != loan:
             return None
-        paid_at = one.paid_at
-        if paid_at <= at:
+        if one.paid_at <= at:
             paid += one.amount
-            counted.append(one)
-            if paid_at <= before:
-                in_order = False
-            before = paid_at
             if one.posted_at > listed_at:
                 late.append(one)
     if len({one.external_id for one in history.repayments}) < len(history.repayments):
         return None
-    if not in_order:
-        counted.sort(key=_by_value_date)
+    if late:
         late.sort(key=_by_value_date)
-    return counted, late, paid
+    return late, paid
 
 
 def _plain_schedule(

@@ -16,10 +16,10 @@ from disputes.check.facts import CustomerVersion, SentMessage
 from disputes.check.matter import Matter
 from disputes.check.permitting import permit_of
 from disputes.check.recipient import owner_of, owner_then
-from disputes.check.standing import local_day
+from disputes.check.standing import local_day, zone_named
 from disputes.check.versions import true_at
 from disputes.policy.caps import Contact, check_cap, counts_for
-from disputes.policy.contact_hours import NO_WISHES, Preferences, hours_breached, read_preferences
+from disputes.policy.contact_hours import NO_WISHES, Preferences, breached_locally, hours_breached, read_preferences
 from disputes.policy.packs import Cap
 
 
@@ -193,14 +193,14 @@ def is_outside_hours(matter: Matter) -> bool:
     if matter.message.category not in matter.pack.contact_hours.categories:
         return False
     owner = owner_then(matter) if matter.history.customers else None
-    return hours_breached(
-        pack=matter.pack,
-        at=matter.message.sent_at,
-        zones=_zones(owner, matter),
-        preferences=_wishes(owner),
-        category=matter.message.category,
-        answers_own_message=bool(matter.history.permits) and answers_own_message(matter),
-    )
+    hours, wishes, books = matter.pack.contact_hours, _wishes(owner), matter.was.books
+    if hours.reply_free and matter.history.permits and answers_own_message(matter):
+        return False
+    for zone in _zones(owner, matter):
+        local = books.local if zone == books.time_zone else books.at.astimezone(zone_named(zone))
+        if breached_locally(hours=hours, local=local, wishes=wishes):
+            return True
+    return False
 
 
 def breaks_hours(matter: Matter, *, zones: tuple[str, ...], wishes: Preferences) -> bool:

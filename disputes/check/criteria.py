@@ -18,6 +18,7 @@ from disputes.check.bearing import (
     BEHIND,
     CHANGED,
     DAYS,
+    EVERYTHING,
     GATED,
     HOUR_ASKED,
     LATE,
@@ -28,8 +29,8 @@ from disputes.check.bearing import (
     OWNERS,
     PAYMENTS,
     PRESSES,
+    REPROACHED,
     SPARED,
-    bears_on,
 )
 from disputes.check.causes import UNCOLLECTING, presses_before_due, reminds_of_nothing, stale_detail, stale_records
 from disputes.check.finding import CUSTOMER, LENDER, NOBODY, Finding, Told, money, repayment_facts, sent_on
@@ -289,6 +290,7 @@ Criterion = Callable[[Matter], Finding | None]
 NEEDS: Mapping[Criterion, int] = {
     records_missing: NO_ACCOUNT,
     whose_phone: OWNERS,
+    contacts.outside_hours: REPROACHED,
     settled: ACCOUNT | OVER,
     paid_off: ACCOUNT | OVER,
     arrears: ACCOUNT | PRESSES,
@@ -301,11 +303,11 @@ NEEDS: Mapping[Criterion, int] = {
     paused: ACCOUNT | PRESSES | SPARED,
     pre_due_rule: ACCOUNT | AIMED,
     risk_rule: ACCOUNT | AIMED,
-    contacts.same_message_twice: OTHERS,
-    contacts.above_cap: OTHERS,
+    contacts.same_message_twice: OTHERS | REPROACHED,
+    contacts.above_cap: OTHERS | REPROACHED,
     contacts.within_caps: OFTEN_ASKED,
     contacts.inside_hours: HOUR_ASKED,
-    unauthorised: GATED,
+    unauthorised: GATED | REPROACHED,
     claims.claimed_payment_found: ACCOUNT | PAYMENTS,
     claims.claimed_payment_found_late: ACCOUNT | PAYMENTS,
     claims.claimed_payment_made_later: ACCOUNT | PAYMENTS,
@@ -319,9 +321,9 @@ NEEDS: Mapping[Criterion, int] = {
 """The facts without which a criterion finds nothing; one that is not here is always asked."""
 
 
-def findings_of(matter: Matter, bits: int | None = None) -> tuple[Finding, ...]:
-    """What every criterion found, in their order. `bits`: what bears on the matter, where that is known already."""
-    rows = _worth_asking(bears_on(matter) if bits is None else bits)
+def findings_of(matter: Matter, bits: int = EVERYTHING) -> tuple[Finding, ...]:
+    """What every criterion found, in their order. `bits`: what bears on the matter, where that is known."""
+    rows = _worth_asking(bits)
     return tuple([found for criterion in rows if (found := criterion(matter)) is not None])
 
 

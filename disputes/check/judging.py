@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from disputes.check.account import render_clocks, render_instant
-from disputes.check.bearing import ACCOUNT, EVERYTHING, bears_on
+from disputes.check.bearing import ACCOUNT, EVERYTHING, REPROACHED, bears_on
 from disputes.check.canonical import load_input
-from disputes.check.causes import TOO_FEW_DAYS, causes_of, too_few_days
+from disputes.check.causes import THE_SENDING, TOO_FEW_DAYS, causes_of, too_few_days
 from disputes.check.clocks import clocks_by_version
 from disputes.check.contacting import contacts_tell
 from disputes.check.criteria import findings_of
@@ -28,7 +28,7 @@ class Judgement:
     __slots__ = ("_facts", "_matter", "cause", "detail", "findings", "verdict")
 
     def __init__(
-        self, *, verdict: str, cause: str | None, detail: str | None, findings: tuple[Finding, ...], matter: Matter
+        self, verdict: str, cause: str | None, detail: str | None, findings: tuple[Finding, ...], matter: Matter
     ) -> None:
         self.verdict = verdict
         self.cause = cause
@@ -90,23 +90,25 @@ def judge_slowly(*, history: History, message: CollectionMessage, claim: Claim, 
 def _judged(matter: Matter, bits: int) -> Judgement:
     claim, message = matter.claim, matter.message
     holding = causes_of(matter, bits)
-    verdict = decide(
+    in_part = False
+    for cause in holding:
+        if cause.in_part == TOO_FEW_DAYS:
+            in_part = True
+        if cause.rests_on == THE_SENDING:
+            bits |= REPROACHED
+    verdict, named = decide(
         ground=claim.ground,
         holding=holding,
         tells=matter.tells,
         fresh=not matter.behind,
         contacts_tell=claim.ground != "too_frequent" or contacts_tell(matter),
         claims_something=message.claimed_amount is not None or message.claimed_days_past_due is not None,
-        too_few_days=bool(holding) and any(cause.in_part == TOO_FEW_DAYS for cause in holding) and too_few_days(matter),
+        too_few_days=in_part and too_few_days(matter),
     )
-    cause = verdict.cause
-    return Judgement(
-        verdict=verdict.verdict,
-        cause=cause.name if cause is not None else None,
-        detail=cause.detail_of(matter) if cause is not None else None,
-        findings=findings_of(matter, bits),
-        matter=matter,
-    )
+    findings = findings_of(matter, bits)
+    if named is None:
+        return Judgement(verdict, None, None, findings, matter)
+    return Judgement(verdict, named.name, named.detail_of(matter), findings, matter)
 
 
 def judge_stored(*, text: bytes, packs: Packs) -> Judgement:

@@ -48,7 +48,7 @@ def decide(
     shows; 4. where none answers, the recipient is a person's to judge, and records that are missing or too old tell
     nothing of the account, nor of how often; 5. only other causes: right in part; 6. none: the lender.
     """
-    answering = [cause for cause in holding if ground in cause.answers]
+    answering = [cause for cause in holding if ground in cause.answers] if holding else []
     named = answering or holding
     verdict = INCONCLUSIVE
     if ground in COVERED_GROUNDS:

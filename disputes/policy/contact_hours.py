@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from disputes.policy.packs import LocalInterval, Pack
+from disputes.policy.packs import ContactHours, LocalInterval, Pack
 
 HORIZON = timedelta(days=16)
 """Windows repeat by the week; two weeks and a margin see every pattern of several zones."""
@@ -166,11 +166,16 @@ def hours_breached(
     names = tuple(zones)
     if not names:
         raise ValueError("contact hours need at least one time zone")
-    wishes = _wishes(pack, preferences)
-    for name in names:
-        if not _open_in(hours.allowed, wishes, at.astimezone(ZoneInfo(name)), end_free=hours.end_free):
-            return True
-    return False
+    wishes = preferences if isinstance(preferences, Preferences) else read_preferences(preferences)
+    return any(breached_locally(hours=hours, local=at.astimezone(ZoneInfo(name)), wishes=wishes) for name in names)
+
+
+def breached_locally(*, hours: ContactHours, local: datetime, wishes: Preferences) -> bool:
+    """Whether an instant, on the clock of one place (`local`), broke the hours there, or the person's `wishes`; of a
+    message that keeps contact hours."""
+    if wishes.agreed and not hours.agreed:
+        wishes = Preferences(blocked=wishes.blocked)
+    return not _open_in(hours.allowed, wishes, local, end_free=hours.end_free)
 
 
 def _wishes(pack: Pack, preferences: Preferences | Mapping[str, Any] | None) -> Preferences:
