@@ -66,6 +66,10 @@ class Carrier:
         return "taken"
 
 
+def in_a_minute() -> str:
+    return (datetime.now(tz=UTC) + timedelta(seconds=60)).isoformat()
+
+
 def changed(asked: Asked, **fields: Any) -> dict[str, Any]:
     """An answer that allows, but for these fields of its first decision."""
     told = allowed(asked)
@@ -168,7 +172,7 @@ WRONG = {
         Reason.BAD_ANSWER,
     ),
     "names an end without a zone": (
-        says(lambda asked: changed(asked, permit={"id": "0" * 32, "expires_at": "2030-01-01T00:00:00"})),
+        says(lambda asked: changed(asked, permit={"id": "0" * 32, "expires_at": in_a_minute().replace("+00:00", "")})),
         Reason.BAD_ANSWER,
     ),
     "grants a permit for ever": (says(lambda asked: allowed(asked, seconds=86_400)), Reason.BAD_ANSWER),
@@ -383,10 +387,7 @@ class TestAConnection:
         peer.gate = says(
             lambda asked: changed(
                 asked,
-                permit={
-                    "id": asked.items[0]["request_id"],
-                    "expires_at": (datetime.now(tz=UTC) + timedelta(seconds=60)).isoformat(),
-                },
+                permit={"id": asked.items[0]["request_id"], "expires_at": in_a_minute()},
             )
         )
         wrong: list[str] = []

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from recourse_client import Failed, Feed, Item, LocalCopy, Reason, Sender
+from recourse_client.reading import read_page
 
 from tests.clients.peer import Asked, Peer, as_json, http
 from tests.clients.test_closed import URGE, Carrier, OwnClock, clock, peer
@@ -201,6 +202,19 @@ class TestAFile:
         assert copy.age() == float("inf")
         follow(peer, copy).read()
         assert copy.age() < 60
+
+    def test_is_not_set_back_by_a_follower_that_comes_late(self):
+        hold = str(uuid.uuid4())
+        pages = [
+            read_page(json.dumps({"after": one["number"], "more": False, "results": [one]}).encode(), after=after)
+            for after, one in enumerate([row(1, hold=hold, loans=["L1"]), row(2, "released", hold=hold)])
+        ]
+        copy = LocalCopy()
+        copy.begin("s")
+        for after, page in ((0, pages[0]), (1, pages[1]), (0, pages[0])):
+            copy.apply(page, since=after, asked_at=0)
+        assert copy.begin("s") == 2
+        assert not copy.is_held(loan="L1")
 
     def test_with_two_followers_is_never_set_back(self, peer: Peer, tmp_path: Path):
         hold = str(uuid.uuid4())
