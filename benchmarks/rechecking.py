@@ -74,7 +74,19 @@ class _Side:
         read = assemble(messages=[one.message for one in disputes])
         self.prepared = [(read[one.message.pk], claim_of(one)) for one in disputes]
         found = weighing.weigh_many(disputes=disputes, now=timezone.now())
-        self.rows = [bulk._check_row(one.check) for one in found.values()]
+        self.rows = [self._row(one.check) for one in found.values()]
+
+    @staticmethod
+    def _row(check: Any) -> tuple[Any, ...]:
+        from psycopg.types.json import Jsonb
+
+        from config.fields import keyring
+        from config.values.ciphertext import seal
+        from disputes.cases.bulk import _CHECK
+
+        row = {name: getattr(check, name) for name in _CHECK}
+        row["input"] = seal(keyring(), check.input.encode(), place=b"")
+        return tuple(Jsonb(one) if isinstance(one, (dict, list)) else one for one in row.values())
 
     def bare(self, number: int) -> None:
         self.judge(number)
@@ -87,7 +99,7 @@ class _Side:
         for _ in self.chunks:
             for read, claim in self.prepared:
                 found = judge(history=read.history, message=read.message, claim=claim, pack=read.pack)
-                [one.render() for one in found.findings]
+                found.render()
 
     def fetch(self, number: int) -> None:
         from django.db import connection

@@ -11,7 +11,7 @@ from django.db import connection
 
 from disputes.check import facts
 from disputes.records.building import sending_rule_version
-from disputes.records.histories import find_voids, read_histories
+from disputes.records.histories import read_histories
 
 
 class _Account(msgspec.Struct):
@@ -97,19 +97,19 @@ def gather_histories(*, loans: Iterable[str], sending_rules: Mapping[str, Iterab
 def _with_voids(
     accounts: Mapping[str, _Account], rules: list[facts.SendingRuleVersion], wanted: Mapping[str, Iterable[str]]
 ) -> dict[str, facts.History]:
-    """The histories of those of which no record was ever named by a void; of few, most are."""
-    voids = find_voids(
-        loan=[(loan,) for loan in accounts],
-        instalment=[(one.external_id,) for account in accounts.values() for one in account.instalments],
-        repayment=[(one.external_id,) for account in accounts.values() for one in account.repayments],
-        reversal=[(one.external_id,) for account in accounts.values() for one in account.reversals],
-        sending_rule=[(one.external_id,) for one in rules],
+    """The histories of those of which no record was ever named by a void: nearly all."""
+    named = _named_by_voids(
+        loan=accounts,
+        instalment=[one.external_id for account in accounts.values() for one in account.instalments],
+        repayment=[one.external_id for account in accounts.values() for one in account.repayments],
+        reversal=[one.external_id for account in accounts.values() for one in account.reversals],
+        sending_rule=[one.external_id for one in rules],
     )
     found = {}
     for loan, account in accounts.items():
         asked = set(wanted.get(loan, ()))
-        theirs = tuple(rule for rule in rules if rule.external_id in asked)
-        if voids and _is_named(loan, account, theirs, voids):
+        theirs = tuple([rule for rule in rules if rule.external_id in asked])
+        if named and not named.isdisjoint(_keys(loan, account, theirs)):
             continue
         found[loan] = facts.History(
             loan=loan,
@@ -123,16 +123,22 @@ def _with_voids(
     return found
 
 
-def _is_named(
-    loan: str,
-    account: _Account,
-    rules: Iterable[facts.SendingRuleVersion],
-    voids: Mapping[tuple[str, str], object],
-) -> bool:
-    return (
-        ("loan", loan) in voids
-        or any(("instalment", one.external_id) in voids for one in account.instalments)
-        or any(("repayment", one.external_id) in voids for one in account.repayments)
-        or any(("reversal", one.external_id) in voids for one in account.reversals)
-        or any(("sending_rule", one.external_id) in voids for one in rules)
-    )
+def _named_by_voids(**ids: Iterable[str]) -> set[tuple[str, str]]:
+    """Those of these records (by type) that a void has ever named."""
+    one = "SELECT '{0}', target FROM disputes_voidversion WHERE target_type = '{0}' AND target = ANY({1})"
+    # One text is made and read much faster than an array of so many; no id has a space in it.
+    asked = {type_: " ".join(of_type) for type_, of_type in ids.items()}
+    statement = " UNION ".join(one.format(type_, f"string_to_array(%({type_})s, ' ')") for type_ in asked)
+    with connection.cursor() as cursor:
+        cursor.execute(statement, asked)
+        return set(cursor.fetchall())
+
+
+def _keys(loan: str, account: _Account, rules: Iterable[facts.SendingRuleVersion]) -> set[tuple[str, str]]:
+    return {
+        ("loan", loan),
+        *(("instalment", one.external_id) for one in account.instalments),
+        *(("repayment", one.external_id) for one in account.repayments),
+        *(("reversal", one.external_id) for one in account.reversals),
+        *(("sending_rule", one.external_id) for one in rules),
+    }
