@@ -255,6 +255,16 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 60.0,
         "options": {"expires": 60},
     },
+    "look for sends without a permit": {
+        "task": "disputes.tasks.seek_unauthorised",
+        "schedule": 60.0,
+        "options": {"expires": 60},
+    },
+    "roll up the gate's tallies": {
+        "task": "disputes.tasks.roll_up_tallies",
+        "schedule": 300.0,
+        "options": {"expires": 300},
+    },
     "keep the partitions": {
         "task": "disputes.tasks.keep_partitions",
         "schedule": 24 * 3600.0,

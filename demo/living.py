@@ -21,7 +21,7 @@ from django.test.utils import override_settings
 from config.fields import phone_digest
 from demo import asking, loading, staff
 from demo.lender import Tale, tales
-from demo.past import Agenda, date_holds
+from demo.past import Agenda
 from demo.plots import Plot, plots, working_time
 from demo.words import ANSWERS, EXPLANATIONS, NOTES, QUESTIONS, SECOND, STATEMENTS
 from disputes.cases import deciding, lifecycle, talking
@@ -112,7 +112,6 @@ def _open(at: datetime, *, plot: Plot, agenda: Agenda) -> None:
             dispute = in_transaction(lambda: open_dispute(asked=asked, now=at)).dispute
         except AlreadyOpen:
             return
-        date_holds(disputes=[dispute.pk], now=at)
     if plot.end == "second" and dispute.status == Status.CHECKING:
         # A sample that agents see all the same, as a lender may set it: else nobody could speak against the check.
         with override_settings(REVIEW_SAMPLE=1.0):
@@ -180,7 +179,6 @@ def _judge(at: datetime, *, plot: Plot, dispute: uuid.UUID, agenda: Agenda) -> N
     elif plot.end == "withdrawn":
         actor = Actor(type="customer", id=plot.tale.person.external_id)
         in_transaction(lambda: lifecycle.withdraw(dispute_id=dispute, actor=actor, now=at))
-        date_holds(disputes=[dispute], now=at)
     elif agent is not None and plot.end == "asked" and not asked:
         _ask(row, agent=agent, at=at)
         agenda.add(at + timedelta(minutes=4), partial(_receipts, dispute=dispute, status="delivered"))
@@ -222,7 +220,7 @@ def _decide(row: Dispute, *, end: str, agent: Agent, at: datetime) -> Decision:
         reason = "not_their_debt"
     if row.ground not in deciding.ACCOUNT_GROUNDS and outcome == Outcome.REJECTED:
         reason = "sent_rightly"
-    decision = deciding.decide(
+    return deciding.decide(
         dispute_id=row.pk,
         outcome=outcome.value,
         reason=reason,
@@ -232,8 +230,6 @@ def _decide(row: Dispute, *, end: str, agent: Agent, at: datetime) -> Decision:
         user_id=agent.user_id,
         now=at,
     )
-    date_holds(disputes=[row.pk], now=at)
-    return decision
 
 
 def _actor(agent: Agent) -> Actor:

@@ -2,14 +2,15 @@
 
 What an act writes into the outbox is delivered before the next one, at that act's instant too: the functions are those
 of `disputes.tasks`, with a told instant for `now`. Two things keep the database's clock, because their order is a
-promise: holds and permits. A hold that is told of the past gets its instants here, once it is there.
+promise: holds and permits. While an act is told, holds bear its instant.
 """
 
 from __future__ import annotations
 
 import heapq
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
@@ -18,7 +19,7 @@ from demo.carrier import QuietCarrier
 from disputes import tasks
 from disputes.cases import checking, following, joining, releasing, talking
 from disputes.cases.transactions import in_transaction
-from disputes.holds.models import Hold, HoldCover
+from disputes.holds import placing
 from disputes.notices import sending
 from disputes.outbox import queue
 from disputes.outbox.models import OutboxTopic
@@ -56,12 +57,13 @@ class Agenda:
         self._newest_topic = OutboxTopic.objects.order_by("-id").values_list("id", flat=True).first() or 0
         while self._acts:
             at, _, act = heapq.heappop(self._acts)
-            if at - beaten >= EACH:
-                _beat(at)
+            with holds_dated(at):
+                if at - beaten >= EACH:
+                    _beat(at)
+                    self._deliver(at)
+                    beaten = at
+                act(at)
                 self._deliver(at)
-                beaten = at
-            act(at)
-            self._deliver(at)
             done += 1
             tell(done, len(self._acts))
         _beat(self.until)
@@ -114,7 +116,6 @@ def _seek(payload: Mapping[str, Any], now: datetime) -> None:
 def _settle(payload: Mapping[str, Any], now: datetime) -> None:
     dispute_id = uuid.UUID(payload["dispute"])
     in_transaction(lambda: releasing.settle_holds(dispute_id=dispute_id, now=now))
-    date_holds(disputes=[dispute_id], now=now)
 
 
 def _send(payload: Mapping[str, Any], now: datetime) -> None:
@@ -141,13 +142,13 @@ _TOLD: Mapping[str, Told] = {
 """The functions of `disputes.tasks` that read the clock, by name."""
 
 
-def date_holds(*, disputes: Iterable[uuid.UUID], now: datetime) -> None:
-    """Gives the holds of told disputes the instants at which they are told: what the database's clock says of them lies
-    after `now`. One statement a field; opens no transaction."""
-    holds = Hold.objects.filter(dispute__in=list(disputes))
-    late = now + timedelta(seconds=1)
-    holds.filter(placed_at__gt=late).update(placed_at=now)
-    holds.filter(released_at__gt=late).update(released_at=now)
-    covers = HoldCover.objects.filter(hold__in=holds)
-    covers.filter(since__gt=late).update(since=now)
-    covers.filter(released_at__gt=late).update(released_at=now)
+@contextmanager
+def holds_dated(now: datetime) -> Iterator[None]:
+    """Inside it, what is placed, widened and released bears `now`, not the database's later clock: the database keeps a
+    hold as it was placed, so that it cannot be dated afterwards."""
+    clock = placing.database_clock
+    placing.database_clock = lambda: min(clock(), now)
+    try:
+        yield
+    finally:
+        placing.database_clock = clock

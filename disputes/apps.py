@@ -15,6 +15,7 @@ class DisputesConfig(AppConfig):
         from disputes.holds.covering import extend_holds
         from disputes.holds.permits import mark_used
         from disputes.holds.policies import check_packs
+        from disputes.holds.unauthorised import note_sends
         from disputes.holds.withholding import KINDS, withhold_opted_out
         from disputes.notices.hooks import before_sending
         from disputes.records import hooks
@@ -27,5 +28,7 @@ class DisputesConfig(AppConfig):
             hooks.on_owners_changed.append(extend_holds)
         if mark_used not in hooks.on_messages_arrived:
             hooks.on_messages_arrived.append(mark_used)
+        if note_sends not in hooks.on_messages_arrived:
+            hooks.on_messages_arrived.append(note_sends)
         before_sending.update(dict.fromkeys(KINDS, withhold_opted_out))
         post_migrate.connect(apply_groups, dispatch_uid="disputes.desk.groups")

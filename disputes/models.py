@@ -1,7 +1,17 @@
 """Gathers what the rooms define, for Django to find."""
 
 from disputes.cases.models import Check, Comment, Decision, Dispute, LetterLink, OutcomeFlag
-from disputes.holds.models import Hold, HoldCover, Permit, SuppressionChange
+from disputes.holds.models import (
+    GateHour,
+    GateTally,
+    Hold,
+    HoldCover,
+    Permit,
+    SendToLookAt,
+    SuppressionChange,
+    UnauthorisedSearch,
+    UnauthorisedSend,
+)
 from disputes.journal.models import Event
 from disputes.lanes.models import Lane
 from disputes.notices.models import Notice, WebhookDelivery, WebhookEndpoint, WebhookMessage
@@ -45,6 +55,8 @@ __all__ = [
     "Dispute",
     "Escalation",
     "Event",
+    "GateHour",
+    "GateTally",
     "Hold",
     "HoldCover",
     "InstalmentVersion",
@@ -64,9 +76,12 @@ __all__ = [
     "RepaymentVersion",
     "ReversalVersion",
     "RoutedCase",
+    "SendToLookAt",
     "SendingRule",
     "SendingRuleVersion",
     "SuppressionChange",
+    "UnauthorisedSearch",
+    "UnauthorisedSend",
     "VoidVersion",
     "Voided",
     "Watch",

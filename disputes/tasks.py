@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from disputes.cases import bulk, checking, following, joining, late, releasing, talking
 from disputes.cases.transactions import in_transaction
-from disputes.holds import partitions
+from disputes.holds import partitions, tallying, unauthorised
 from disputes.notices import delivering, sending
 from disputes.outbox import queue
 from disputes.routing import assigning, deadlines
@@ -144,6 +144,18 @@ def keep_partitions() -> None:
     """Makes the permits' partitions of the months to come, and drops those that are too old."""
     partitions.keep_partitions(now=timezone.now())
     partitions.drop_old_partitions(now=timezone.now())
+
+
+@shared_task(name="disputes.tasks.seek_unauthorised", ignore_result=True)
+def seek_unauthorised() -> int:
+    """Looks at messages that came or changed: did they have a permit? Those that are left wait for the next round."""
+    return unauthorised.look_at_sends(now=timezone.now())
+
+
+@shared_task(name="disputes.tasks.roll_up_tallies", ignore_result=True)
+def roll_up_tallies() -> int:
+    """Adds the gate's denials up by the hour."""
+    return tallying.roll_up_tallies(now=timezone.now())
 
 
 @shared_task(name="disputes.tasks.seek_unfound", ignore_result=True)

@@ -25,6 +25,8 @@ ROUTING = 4
 """Gives cases to agents, one batch at a time: the least loaded is known only while nobody else gives."""
 PARTITIONS = 5
 """Makes the permits' partitions, one at a time; the function that does it (0002_guards) names this number."""
+UNAUTHORISED_SENDS = 7
+"""Looks at messages that came or changed, one batch at a time, so that an older look never writes after a newer one."""
 SURVEY_SAMPLE = 8
 """One survey's sample at a time, so that nobody is asked by two at once."""
 

@@ -16,6 +16,7 @@ from django.utils import timezone
 from disputes.holds import reading
 from disputes.holds.permits import Grant, new_permit_id, write_grants
 from disputes.holds.policies import pack_in_force
+from disputes.holds.tallying import tally_denials
 from disputes.holds.walking import Decision, GateItem, Walk
 
 log = structlog.get_logger(__name__)
@@ -80,7 +81,9 @@ def decide(
         for place in chunk:
             answers[place] = job.answers.get(place, UNDECIDABLE)
         decided_at = job.decided_at or decided_at
-    return Answers(decided_at=decided_at or timezone.now(), answers=tuple(answers))
+    at = decided_at or timezone.now()
+    tally_denials(items=items, reasons=[answer.reasons for answer in answers], at=at, dry_run=dry_run)
+    return Answers(decided_at=at, answers=tuple(answers))
 
 
 class _Chunk:

@@ -164,3 +164,90 @@ class SuppressionChange(models.Model):
 
     def __str__(self) -> str:
         return f"{self.number} {self.kind}"
+
+
+class SendToLookAt(models.Model):
+    """A message that came, or changed, since messages need a permit: it waits to be looked at (`unauthorised`).
+
+    Several rows may name one message. They are written without a lock that anybody waits for.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    message = models.UUIDField()
+
+    def __str__(self) -> str:
+        return str(self.message)
+
+
+class UnauthorisedSend(models.Model):
+    """A message that went out without a valid permit, or against a hold, as `disputes.check.permitting` says.
+
+    Derived: one row a message for as long as it is so. `faults`: all that was missing, in the check's order; the
+    other fields repeat the message's, for counting.
+    """
+
+    message = models.OneToOneField(
+        "disputes.Message", on_delete=models.CASCADE, primary_key=True, related_name="unauthorised"
+    )
+    sent_at = models.DateTimeField()
+    vendor = models.CharField(max_length=200, default="", db_collation="C")
+    sending_rule = models.CharField(max_length=200, default="", db_collation="C")
+    category = models.CharField(max_length=20)
+    faults = ArrayField(models.CharField(max_length=30))
+    found_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["-sent_at", "message"], name="unauthorised_by_instant"),
+            models.Index(fields=["vendor", "-sent_at"], name="unauthorised_by_vendor"),
+            models.Index(fields=["sending_rule", "-sent_at"], name="unauthorised_by_rule"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.message_id)
+
+
+class UnauthorisedSearch(models.Model):
+    """Since which instant messages have been looked at: one row at most."""
+
+    id = models.SmallIntegerField(primary_key=True, default=1)
+    since = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=Q(id=1), name="one_unauthorised_search")]
+
+    def __str__(self) -> str:
+        return str(self.since)
+
+
+class GateTally(models.Model):
+    """How often one call of the gate denied for one reason: only added to, until it is rolled up into its hour."""
+
+    id = models.BigAutoField(primary_key=True)
+    hour = models.DateTimeField()
+    reason = models.CharField(max_length=30)
+    category = models.CharField(max_length=20, default="")
+    vendor = models.CharField(max_length=200, default="")
+    count = models.IntegerField()
+
+    def __str__(self) -> str:
+        return f"{self.hour} {self.reason}"
+
+
+class GateHour(models.Model):
+    """The denials of an hour, by the reason that weighed most."""
+
+    id = models.BigAutoField(primary_key=True)
+    hour = models.DateTimeField()
+    reason = models.CharField(max_length=30)
+    category = models.CharField(max_length=20, default="")
+    vendor = models.CharField(max_length=200, default="")
+    count = models.BigIntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["hour", "reason", "category", "vendor"], name="one_tally_an_hour")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.hour} {self.reason}"

@@ -29,6 +29,7 @@ from disputes.outbox import queue
 __all__ = [
     "PlacedHold",
     "change_reason",
+    "database_clock",
     "holds_covering",
     "holds_of_dispute",
     "number_changes",
@@ -70,7 +71,7 @@ def place_hold(
     if not covers:
         raise ValueError("a hold covers something")
     keys = _lock(covers)
-    at = _clock()
+    at = database_clock()
     hold = Hold(
         source=source, scope=scope, reason=reason, why=why, dispute=dispute, placed_at=at, placed_by=_name(actor)
     )
@@ -91,7 +92,7 @@ def widen_hold(*, hold: Hold, covers: Covers, actor: Actor = SERVICE, now: datet
     standing = Hold.objects.filter(pk=hold.pk, released_at__isnull=True).first()
     if standing is None:
         return PlacedHold(hold=hold, keys=tuple(before), permits_out=())
-    at = _clock()
+    at = database_clock()
     # What it covered stays: a phone that meanwhile went to somebody else was held in the customer's name.
     whole = tuple(sorted({*before, *keys}))
     HoldCover.objects.bulk_create(
@@ -111,7 +112,7 @@ def release_hold(*, hold: Hold, actor: Actor, reason: str, now: datetime, words:
     """
     keys = _keys_of(hold)
     _lock(scopes.covers_of_keys(keys), also=keys)
-    at = _clock()
+    at = database_clock()
     released = Hold.objects.filter(pk=hold.pk, released_at__isnull=True).update(
         released_at=at, released_by=_name(actor), release_reason=f"{reason}: {words}"[:200] if words else reason
     )
@@ -174,7 +175,8 @@ def _permits_out(hold: Hold, keys: Sequence[str], at: datetime) -> tuple[PermitO
     return permits_covered(keys=keys, hold=fact, pack=pack_in_force(at=at), now=at)
 
 
-def _clock() -> datetime:
+def database_clock() -> datetime:
+    """The instant at which a hold is placed, widened or released: the database's own, read under the lanes."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT clock_timestamp()")
         at: datetime = cursor.fetchone()[0]

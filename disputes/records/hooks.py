@@ -22,4 +22,4 @@ class OwnersChanged(Protocol):
 
 on_owners_changed: list[OwnersChanged] = []
 on_messages_arrived: list[Callable[[Sequence[Message]], object]] = []
-"""Called with new or changed messages that name a permit."""
+"""Called with new, changed and voided messages, whether they name a permit or not."""

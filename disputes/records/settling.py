@@ -273,10 +273,9 @@ def watch_keys(message: Message) -> list[str]:
 def _call_hooks(
     phones: Iterable[tuple[str, bytes]], moves: Iterable[tuple[str, str | None, str | None]], messages: list[Message]
 ) -> None:
-    permitted = [message for message in messages if message.permit]
-    if permitted:
+    if messages:
         for arrived in hooks.on_messages_arrived:
-            arrived(permitted)
+            arrived(messages)
     customer_phones = sorted(phones)
     loans_moved = [(loan, new) for loan, _, new in moves if new is not None]
     if customer_phones or loans_moved:

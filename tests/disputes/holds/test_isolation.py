@@ -32,7 +32,12 @@ setup {{
     VALUES ('L1', 0, 'C1', '', 'CNY', 'UTC', 0, 0, '[]', '[]', ARRAY[]::date[], ARRAY[]::numeric[], 0);
 }}
 teardown {{
+    ALTER TABLE disputes_holdcover DISABLE TRIGGER USER;
+    ALTER TABLE disputes_hold DISABLE TRIGGER USER;
     DELETE FROM disputes_permit; DELETE FROM disputes_holdcover; DELETE FROM disputes_hold; DELETE FROM disputes_loan;
+    SET CONSTRAINTS ALL IMMEDIATE;
+    ALTER TABLE disputes_holdcover ENABLE TRIGGER USER;
+    ALTER TABLE disputes_hold ENABLE TRIGGER USER;
 }}
 
 session gate

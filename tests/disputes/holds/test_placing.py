@@ -168,10 +168,12 @@ class TestOverlapping:
         assert [change.kind for change in SuppressionChange.objects.order_by("number")] == ["placed", "released"]
         assert Event.objects.filter(kind="hold.released").count() == 1
 
-    def test_time_alone_never_lifts_one(self) -> None:
+    def test_time_alone_never_lifts_one(self, monkeypatch: pytest.MonkeyPatch) -> None:
         scene.lender()
-        placed = scene.dispute("not_overdue", loan="L11", n=1, customer="C1")
-        Hold.objects.filter(pk=placed.hold.pk).update(placed_at=scene.long_ago(4000))
+        long_ago = scene.long_ago(4000)
+        monkeypatch.setattr(placing, "database_clock", lambda: long_ago)
+        scene.dispute("not_overdue", loan="L11", n=1, customer="C1")
+        assert Hold.objects.get().placed_at == long_ago
         assert scene.reasons(scene.item(1)) == [("dispute_pending",)]
 
 
