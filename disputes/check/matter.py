@@ -199,6 +199,9 @@ def left_of(instalments: tuple[InstalmentVersion, ...], position: Position, exte
     return ZERO
 
 
+NO_ARREARS = ("no_arrears",)
+
+
 def faults(*, matter: Matter, clock: Clock) -> tuple[str, ...]:
     """Why the message was not in order on this clock; empty: it was.
 
@@ -212,15 +215,22 @@ def faults(*, matter: Matter, clock: Clock) -> tuple[str, ...]:
 
 def _faults(matter: Matter, clock: Clock) -> tuple[str, ...]:
     stands = clock.standing
-    if matter.needs == 0:
+    days, needs = stands.days_past_due, matter.needs
+    if needs and not (stands.arrangement_kept or stands.paused):
+        # Nearly always: only the days tell.
+        if days == 0:
+            return NO_ARREARS
+        if days >= needs and not stands.within_grace:
+            return ()
+    if needs == 0:
         if matter.reminded is None:
             return ()
         left = ZERO if stands.settled else left_of(clock.view.instalments, clock.position, matter.reminded)
         return () if left > clock.tolerance else ("nothing_left",)
     found = []
-    if stands.days_past_due == 0:
+    if days == 0:
         found.append("no_arrears")
-    elif stands.days_past_due < matter.needs:
+    elif days < needs:
         found.append("not_enough")
     if stands.within_grace:
         found.append("grace")

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from disputes.check.account import account_at, parts_left, render
+from disputes.check.account import account_at, by_component, parts_left, render
 from tests.disputes.check.book import Book, end_of, read_book
 
 
@@ -312,3 +312,84 @@ def test_what_is_left_of_an_instalment_is_told_by_component(order, paid, left):
 def test_what_the_parts_do_not_explain_is_other():
     book = read_book("due 1 2026-03-10 100.00  interest 20")
     assert parts_left(instalment=book.history.instalments[0], paid=Decimal(30)) == {"interest": 0, "other": 70}
+
+
+def test_a_day_of_daylight_saving_is_a_day_like_any_other():
+    # On 2026-03-08 New York's clocks go forward at 02:00: that day has 23 hours, its last instant is 03:59:59 UTC.
+    book = read_book("loan zone America/New_York\ndue 1 2026-03-07 10.00\npaid p1 2026-03-09T00:00 10.00")
+    days = [dpd(book, at) for at in ("2026-03-08T04:59:59Z", "2026-03-08T05:00:00Z", "2026-03-09T03:59:59Z")]
+    assert days == [0, 1, 1]
+    assert dpd(book, "2026-03-09T04:00:00Z") == 0
+    # On 2026-11-01 they go back: 01:30 comes twice, and both are that day.
+    autumn = read_book("loan zone America/New_York\ndue 1 2026-10-31 10.00")
+    assert [dpd(autumn, f"2026-11-01T{hour}:30:00Z") for hour in ("03", "05", "06")] == [0, 1, 1]
+    assert [dpd(autumn, at) for at in ("2026-11-02T04:59:59Z", "2026-11-02T05:00:00Z")] == [1, 2]
+
+
+def test_a_down_payment_is_an_instalment_due_on_the_day_of_the_loan():
+    book = read_book("due 1 2026-03-01 250.00\ndue 2 2026-04-01 750.00\npaid p1 2026-03-01T12:00 250.00")
+    before, after = (account_at(history=book.history, at=book.at(f"2026-03-01T{hour}:00")) for hour in ("11", "13"))
+    assert (before.standing.due_today, before.days_past_due, before.next_due_on) == (250, 0, date(2026, 3, 1))
+    assert (after.standing.due_today, after.next_due_on, after.instalments[0].paid_off_on) == (
+        0,
+        date(2026, 4, 1),
+        date(2026, 3, 1),
+    )
+    assert dpd(read_book("due 1 2026-03-01 250.00"), "2026-03-02") == 1
+
+
+def test_an_arrangement_is_kept_until_it_is_broken_or_over():
+    book = read_book("""
+        due 1       2026-03-01 100.00
+        arrangement 2026-03-10 2026-03-20  kept 2026-03-15
+        arrangement 2026-04-01 2026-04-05
+        arrangement 2026-05-01 open
+    """)
+    kept = {
+        day: account_at(history=book.history, at=end_of(f"2026-{day}", book.zone)).standing.arrangement_kept
+        for day in ("03-09", "03-10", "03-15", "03-16", "03-20", "04-01", "04-05", "04-06", "05-01", "12-31")
+    }
+    assert [day for day, is_kept in kept.items() if is_kept] == ["03-10", "03-15", "04-01", "04-05", "05-01", "12-31"]
+
+
+def test_a_payment_on_another_loan_of_the_customer_pays_nothing_of_this_one():
+    book = read_book("due 1 2026-03-10 10.00\ndue 2 2026-03-10 7.00 loan OTHER\npaid p1 2026-03-09 10.00 loan OTHER")
+    account = account_at(history=book.history, at=book.at("2026-03-12"))
+    assert (account.days_past_due, account.overdue_amount, len(account.instalments)) == (2, 10, 1)
+    assert (account.repayments, account.overpaid) == ((), 0)
+
+
+@pytest.mark.parametrize(
+    ("currency", "due", "paid", "left"),
+    [("JPY", "1000", "999", "1"), ("CNY", "10.00", "9.99", "0.01"), ("KWD", "1.000", "0.999", "0.001")],
+)
+def test_the_smallest_unit_of_a_currency_counts(currency, due, paid, left):
+    book = read_book(f"loan currency {currency}\ndue 1 2026-03-10 {due}\npaid p1 2026-03-09 {paid}")
+    account = account_at(history=book.history, at=end_of("2026-03-11", book.zone))
+    assert (account.days_past_due, render(account)["overdue_amount"]) == (1, {"amount": left, "currency": currency})
+
+
+def test_money_fills_the_components_of_the_oldest_instalment_before_any_of_the_next():
+    book = read_book("""
+        loan    order interest,principal
+        due 1   2026-03-10  100.00  principal 80  interest 15  penalties 5
+        due 2   2026-04-10  100.00  principal 90  interest 10
+        paid p1 2026-03-09   98.00
+        paid p2 2026-03-20    9.00
+    """)
+    found = by_component(account_at(history=book.history, at=end_of("2026-03-20", book.zone)))
+    assert [{name: (part.paid, part.outstanding) for name, part in parts.items()} for parts in found] == [
+        {"interest": (15, 0), "principal": (80, 0), "penalties": (5, 0)},
+        {"interest": (7, 3), "principal": (0, 90)},
+    ]
+
+
+def test_nothing_of_a_settled_loan_is_outstanding_in_any_component():
+    book = read_book(
+        "loan settled 2026-03-12\ndue 1 2026-03-10 100.00  principal 80  interest 20\npaid p1 2026-03-09 30"
+    )
+    (parts,) = by_component(account_at(history=book.history, at=book.at("2026-03-13")))
+    assert {name: (part.paid, part.outstanding) for name, part in parts.items()} == {
+        "interest": (20, 0),
+        "principal": (10, 0),
+    }
