@@ -38,6 +38,7 @@ format: dev
 # Ratios measured side by side, on this machine, in this run.
 bench: dev
 	$(BIN)/python -m benchmarks.gate_connections
+	$(BIN)/python -m benchmarks.judging
 
 # Installed again only when what is asked for has changed.
 venv:
