@@ -24,7 +24,7 @@ from config.values.ciphertext import seal
 from disputes.cases import lifecycle
 from disputes.cases.models import Check, Dispute, Status
 from disputes.cases.transactions import in_transaction
-from disputes.cases.weighing import Weighed, weigh_many
+from disputes.cases.weighing import Weighed, collector_off, weigh_many
 from disputes.journal.models import Event
 from disputes.journal.recording import SERVICE
 from disputes.notices.models import WebhookEndpoint
@@ -112,6 +112,11 @@ def check_many(*, dispute_ids: Sequence[uuid.UUID], now: datetime) -> Done:
     `judge`, pure; 3. what its newest check has read already is done with; 4. one transaction for the rest
     (`_record`); 5. what closes, moved on meanwhile or could not be judged: a topic each.
     """
+    with collector_off():
+        return _check_many(dispute_ids, now=now)
+
+
+def _check_many(dispute_ids: Sequence[uuid.UUID], *, now: datetime) -> Done:
     waiting = _read(dispute_ids)
     fit = [one for one in waiting if one.status in JUDGED and one.message is not None]
     left = {one.pk for one in waiting} - {one.pk for one in fit}
