@@ -94,7 +94,9 @@ def lines(draw: st.DrawFn) -> dict[str, Any]:
     if type_ in ("loan", "instalment", "customer", "sending_rule") and draw(st.integers(0, 3)) == 0:
         line["effective_at"] = draw(AT)
     if type_ == "void":
-        target = draw(st.sampled_from(["loan", "instalment", "repayment", "reversal", "void", "void", "message"]))
+        target = draw(
+            st.sampled_from(["customer", "loan", "instalment", "repayment", "reversal", "void", "void", "message"])
+        )
         return line | {"target_type": target, "target": draw(st.sampled_from(IDS[target]))}
     return line | draw(st.fixed_dictionaries(FIELDS[type_]))
 

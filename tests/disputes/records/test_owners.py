@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,12 +11,13 @@ import pytest
 from config.fields import phone_digest
 from disputes.lanes.locking import lane_of_customer, lane_of_loan, lane_of_phone
 from disputes.records import hooks, queries, settling
-from disputes.records.models import CustomerPhone, Loan, Message
+from disputes.records.models import Customer, CustomerPhone, Loan, Message
 from tests.disputes.records import importer
-from tests.disputes.records.importer import load
+from tests.disputes.records.importer import NOW, load
 
 pytestmark = pytest.mark.django_db
 
+LATER = NOW + timedelta(days=1)
 ONE, TWO, THREE = "+8613812340001", "+8613812340002", "+8613812340003"
 
 
@@ -104,9 +105,9 @@ def test_a_customer_whose_wishes_change_takes_no_lane(heard: Heard) -> None:
     assert queries.language_of_customer(customer="C1") == "en"
 
 
-def test_a_message_brings_its_permit_back(heard: Heard) -> None:
+def test_every_message_is_told_of_whether_it_names_a_permit_or_not(heard: Heard) -> None:
     load(importer.message("M1", permit="0198c0de-0000-7000-8000-000000000001"), importer.message("M2"))
-    assert heard.messages == [["M1"]]
+    assert heard.messages == [["M1", "M2"]]
 
 
 def test_a_phone_is_its_own_customers_and_not_of_those_who_named_it_as_a_contact() -> None:
@@ -140,3 +141,21 @@ def test_a_customer_is_there_from_their_first_mention() -> None:
     load(importer.loan(customer="C9"))
     assert list(Loan.objects.filter(customer="C9").values_list("pk", flat=True)) == ["L1"]
     assert queries.language_of_customer(customer="C9") is None
+
+
+def test_a_customer_whose_void_came_first_has_no_phone_until_it_is_taken_back(heard: Heard) -> None:
+    load(importer.void("customer", "C1", "V1"))
+    load(importer.customer("C1", phones=phones(ONE), language="en"))
+    assert queries.customers_of_phone(digest=phone_digest(ONE)) == set()
+    assert heard.changes == []
+    load(importer.void("void", "V1", "V2"))
+    assert queries.customers_of_phone(digest=phone_digest(ONE)) == {"C1"}
+    assert heard.changes == [([("C1", phone_digest(ONE))], [])]
+
+
+def test_a_customer_whom_a_loan_named_before_keeps_when_that_was() -> None:
+    load(importer.loan(customer="C1"))
+    load(importer.customer("C1", phones=phones(ONE), language="en"), now=LATER)
+    row = Customer.objects.get(pk="C1")
+    assert (row.first_mentioned_at, row.first_received_at, row.language) == (NOW, LATER, "en")
+    assert queries.customers_of_phone(digest=phone_digest(ONE)) == {"C1"}
