@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from disputes.policy.keywords import read_text
 from disputes.policy.packs import Pack
 
 
 def is_opt_out(*, pack: Pack, text: str) -> bool:
-    """Whether a text that somebody sent back is nothing but one of the pack's words, in any case, with marks or blanks
-    around it. Any other clear wish is for a person to see."""
-    return text.strip(" \t\r\n.,!;:\"'。，！；：“”‘’()（）[]【】").lower() in pack.opt_out_words
+    """Whether a text that somebody sent back is an opt-out by one of the words of `disputes.policy.keywords` or of the
+    pack's. Any other clear wish is for a person to see."""
+    return read_text(pack=pack, text=text).kind == "opt_out"
 
 
 def passes_opt_out(*, pack: Pack, category: str, answers_own_message: bool = False) -> bool:
