@@ -39,6 +39,9 @@ format: dev
 bench: dev
 	$(BIN)/python -m benchmarks.gate_connections
 	$(BIN)/python -m benchmarks.judging
+	$(BIN)/python -m benchmarks.importing
+	$(BIN)/python -m benchmarks.rechecking
+	$(BIN)/python -m benchmarks.flatness
 
 # Installed again only when what is asked for has changed.
 venv:
