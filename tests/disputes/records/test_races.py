@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from functools import partial
@@ -12,7 +13,8 @@ import pytest
 from django.db import connection, transaction
 
 from disputes.check.standing import position_of
-from disputes.records import importing, queries
+from disputes.outbox.models import OutboxTopic
+from disputes.records import importing, queries, settling, watching
 from disputes.records.importing import import_lines
 from disputes.records.models import Loan
 from tests.disputes.records import importer
@@ -99,3 +101,48 @@ def test_an_import_and_a_check_never_miss_each_other() -> None:
         seen, _ = at_once([check, partial(load, paid)])
         assert seen == (seen[0], 100 + seen[0] - 1)
         assert Loan.objects.get(pk="L1").revision == turn + 1
+
+
+def opened_beside_an_import(turn: int, *, locks: bool) -> bool:
+    """Whether a dispute that is opened while a repayment comes in misses it: its check read the records without it, and
+    nobody told it of a change. `locks`: whether the check locks the loan's row, as it must."""
+    loan = f"O{turn}"
+    load(importer.loan(loan))
+    OutboxTopic.objects.all().delete()
+
+    def open_and_check() -> Any:
+        time.sleep(random.random() / 20)
+        with transaction.atomic():
+            watching.watch(keys=[f"loan:{loan}"])
+        with transaction.atomic():
+            if locks:
+                queries.lock_loan(loan=loan)
+            return Loan.objects.get(pk=loan).paid
+
+    paid, _ = at_once([open_and_check, partial(load, importer.repayment(f"P{turn}", loan=loan))])
+    return not paid and not OutboxTopic.objects.filter(topic="loan.changed", key=loan).exists()
+
+
+@pytest.fixture
+def slow_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A random nap after the import looked for who waits, and before its commit."""
+    tell = settling._tell_of_messages
+
+    def after_a_nap(messages: Any) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_sleep(%s)", [random.random() / 20])
+        tell(messages)
+
+    monkeypatch.setattr(settling, "_tell_of_messages", after_a_nap)
+
+
+@pytest.mark.usefixtures("slow_end")
+def test_a_dispute_that_is_opened_beside_an_import_sees_it_or_hears_of_it() -> None:
+    assert not any(opened_beside_an_import(turn, locks=True) for turn in range(25))
+
+
+@pytest.mark.usefixtures("slow_end")
+def test_without_the_loans_lock_it_may_miss_it() -> None:
+    """The control."""
+    if not any(opened_beside_an_import(turn, locks=False) for turn in range(60)):
+        pytest.fail("the race did not show without the lock: the test proves nothing")
