@@ -191,8 +191,8 @@ def sends(
     sending_rule: str | None = None,
     fault: str | None = None,
 ) -> QuerySet[UnauthorisedSend]:
-    """The sends of [start, end), newest first; of a vendor, a sending rule or what was missing first, where one is named
-    (an empty name is that of none). Those from before GATE_REQUIRED_FROM, which may have moved, are left out."""
+    """The sends of [start, end), newest first; of a vendor, a sending rule or what was missing first, where one is
+    named (an empty name is that of none). Those from before GATE_REQUIRED_FROM, which may have moved, are left out."""
     since = settings.GATE_REQUIRED_FROM
     if since is None:
         return UnauthorisedSend.objects.none()
