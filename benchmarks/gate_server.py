@@ -91,6 +91,8 @@ def one_statement(request: HttpRequest, caller: Caller) -> HttpResponse:
         "ceiling": floor_of(now + timedelta(hours=1)),
     }
     with transaction.atomic(), connection.cursor() as cursor:
+        # As the gate's own reading: a table that was emptied a moment ago would be planned to be read through.
+        cursor.execute("SET LOCAL enable_seqscan = off")
         cursor.execute(GRANT if request.GET.get("grant") else LOOK, given)
         count = len(cursor.fetchall())
     return HttpResponse(str(count), content_type="text/plain")
