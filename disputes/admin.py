@@ -2,6 +2,7 @@
 
 from disputes.desk.admin import DisputeAdmin
 from disputes.holds.admin import HoldAdmin
+from disputes.inbound.admin import InboundMessageAdmin
 from disputes.notices.admin import NoticeAdmin, WebhookDeliveryAdmin, WebhookEndpointAdmin
 from disputes.outbox.admin import OutboxTopicAdmin
 from disputes.routing.admin import AgentAdmin, CalendarAdmin, EscalationAdmin, QueueAdmin, RoutedCaseAdmin
@@ -12,6 +13,7 @@ __all__ = [
     "DisputeAdmin",
     "EscalationAdmin",
     "HoldAdmin",
+    "InboundMessageAdmin",
     "NoticeAdmin",
     "OutboxTopicAdmin",
     "QueueAdmin",

@@ -12,6 +12,7 @@ from disputes.holds.models import (
     UnauthorisedSearch,
     UnauthorisedSend,
 )
+from disputes.inbound.models import InboundMessage
 from disputes.journal.models import Event
 from disputes.lanes.models import Lane
 from disputes.notices.models import Notice, WebhookDelivery, WebhookEndpoint, WebhookMessage
@@ -59,6 +60,7 @@ __all__ = [
     "GateTally",
     "Hold",
     "HoldCover",
+    "InboundMessage",
     "InstalmentVersion",
     "Lane",
     "LetterLink",

@@ -1,9 +1,10 @@
 """The addresses of the API, below /api/v1/."""
 
 from disputes.cases.api import routes as cases
+from disputes.cases.inbound_api import routes as inbound
 from disputes.holds.api import routes as holds
 from disputes.notices.api import routes as notices
 from disputes.pages.api import routes as pages
 from disputes.records.api import routes as records
 
-urlpatterns = [*records, *cases, *holds, *notices, *pages]
+urlpatterns = [*records, *cases, *inbound, *holds, *notices, *pages]

@@ -55,6 +55,7 @@ POST    opt-outs                       optouts:write      201     403  403
 POST    opt-ins                        optouts:write      201     403  403
 
 POST    delivery-receipts              inbound:write      200     403  403
+POST    inbound-messages               inbound:write      201     403  403
 GET     webhook-endpoints              webhooks:write     200     403  403
 POST    webhook-endpoints              webhooks:write     201     403  403
 GET     webhook-endpoints/{endpoint}   webhooks:write     200     403  403
@@ -85,6 +86,12 @@ BODIES: dict[str, Any] = {
     "POST gate/screenings": GATE_ITEMS["items"][0],
     "POST opt-outs": {"phone": "+8613812340001", "source": "test"},
     "POST opt-ins": {"phone": "+8613812340001", "source": "test"},
+    "POST inbound-messages": {
+        "id": "1",
+        "phone": "+8613812340001",
+        "text": "STOP",
+        "received_at": "2026-03-01T10:00:00Z",
+    },
     "POST delivery-receipts": {"status": "delivered", "at": "2026-03-01T10:00:00Z"},
     "POST surveys": SURVEY | {"name": "Another"},
     "POST surveys/{survey}/versions": SURVEY,

@@ -27,6 +27,7 @@ GROUPS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
             "view_dispute",
             "view_hold",
             "view_notice",
+            "view_inboundmessage",
             "view_routedcase",
             "view_escalation",
             *(f"{act}_{model}" for model in ("queue", "agent", "calendar") for act in ("view", "add", "change")),

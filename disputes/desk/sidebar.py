@@ -16,6 +16,7 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
         "disputes.dispute": "gavel",
         "disputes.hold": "front_hand",
         "disputes.notice": "sms",
+        "disputes.inboundmessage": "mark_chat_unread",
     },
     "Who gets what": {
         "disputes.queue": "inbox",

@@ -239,8 +239,8 @@ class OptIns(ServiceView):
         asked = OptOutInSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
         number, source = asked.validated_data["phone"], asked.validated_data["source"]
-        released = opt_in(phone=phone_digest(number), source=source, actor=_actor(request), now=timezone.now())
-        return Response({"phone": number, "released": released}, status=status.HTTP_201_CREATED)
+        taken = opt_in(phone=phone_digest(number), source=source, actor=_actor(request), now=timezone.now())
+        return Response({"phone": number, "released": len(taken)}, status=status.HTTP_201_CREATED)
 
 
 def _actor(request: Request) -> Actor:

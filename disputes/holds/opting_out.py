@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -26,11 +27,22 @@ class OptedOut:
 def opt_out(*, phone: bytes, source: str, actor: Actor, now: datetime) -> OptedOut:
     """Ends everything to the number (its digest) but what the pack lets through. Needs the outermost transaction.
 
+    `source`: where it was said (``sms``, a call, a form). Steps as in `place_opt_out`, then the feed's number. May
+    raise BeginAgain.
+    """
+    out = place_opt_out(phone=phone, source=source, actor=actor, now=now)
+    number_changes()
+    return out
+
+
+def place_opt_out(*, phone: bytes, source: str, actor: Actor, now: datetime) -> OptedOut:
+    """As `opt_out`, for whoever locks more rows after it: the transaction's owner numbers the feed, last.
+
     1. the phone's lane, so that of two at once the second finds the first; 2. an opt-out that stands already is the
-    answer; 3. else its hold; 4. the feed's number. May raise BeginAgain.
+    answer; 3. else its hold.
     """
     take_lanes([lane_of_phone(phone)])
-    standing = _standing(phone)
+    standing = standing_opt_outs(phone=phone)
     if standing:
         return OptedOut(hold=standing[0], permits_out=(), new=False)
     placed = place_hold(
@@ -42,30 +54,37 @@ def opt_out(*, phone: bytes, source: str, actor: Actor, now: datetime) -> OptedO
         now=now,
         why=source,
     )
-    number_changes()
     return OptedOut(hold=placed.hold, permits_out=placed.permits_out, new=True)
 
 
-def opt_in(*, phone: bytes, source: str, actor: Actor, now: datetime) -> int:
-    """Takes the number's opt-outs back, naming where that was said. Returns how many stood. Needs the outermost
-    transaction.
+def opt_in(
+    *,
+    phone: bytes,
+    source: str,
+    actor: Actor,
+    now: datetime,
+    takes_back: Callable[[Sequence[Hold]], Sequence[Hold]] = lambda standing: standing,
+) -> tuple[Hold, ...]:
+    """Takes the number's opt-outs back, naming where that was said, and returns them. Needs the outermost transaction.
 
-    Other holds of the number stand on. Steps as in `opt_out`.
+    `takes_back`: which of those that stand, asked under the phone's lane. Other holds of the number stand on. Steps as
+    in `opt_out`.
     """
     take_lanes([lane_of_phone(phone)])
-    standing = _standing(phone)
-    for hold in standing:
+    taken = tuple(takes_back(standing_opt_outs(phone=phone)))
+    for hold in taken:
         release_hold(hold=hold, actor=actor, reason=f"opted in: {source}"[:200], now=now)
     number_changes()
-    return len(standing)
+    return taken
 
 
 def is_opted_out(*, phone: bytes) -> bool:
     """Whether an opt-out of the number (its digest) stands. One query."""
-    return bool(_standing(phone))
+    return bool(standing_opt_outs(phone=phone))
 
 
-def _standing(phone: bytes) -> list[Hold]:
+def standing_opt_outs(*, phone: bytes) -> list[Hold]:
+    """The opt-outs of the number that stand, oldest first."""
     return list(
         Hold.objects.filter(
             source=Source.OPT_OUT,

@@ -19,8 +19,8 @@ OPT_OUT = frozenset({"stop", "stopall", "unsubscribe", "optout", "end", "quit", 
 """Opt-outs where they are the whole text. ``取消`` alone is none: it answers appointments and plans as well, and no
 text prints it; with what is to be cancelled (``取消订阅``) it is one."""
 OPT_OUT_FIRST = frozenset({"stop", "stopall", "unsubscribe"})
-"""Opt-outs as the first word of a sentence too, and ``退订`` with them: hardly anything else begins so. ``end`` ``quit``
-``cancel`` begin other sentences ("end of the month", "cancel my plan"), ``t`` and ``td`` are too short."""
+"""Opt-outs as the first word of a sentence too, and ``退订`` with them: hardly anything else begins so. Of the others
+``end`` ``quit`` ``cancel`` begin "end of the month" and "cancel my plan", and ``t`` and ``td`` are too short."""
 OPT_IN = frozenset({"start", "unstop", "optin", "恢复", "恢复短信", "恢复接收", "重新订阅"})
 """Only as the whole text: it takes a protection away. ``yes`` is none, since it answers any question."""
 OTHER_MEDIA = re.compile(r"stop\s+(?:the\s+|your\s+|any\s+)?(?:call|phon|ring|visit|e-?mail|mail|letter)", re.ASCII)

@@ -1,0 +1,66 @@
+"""What people texted back, for whoever reads it."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+
+from config.reading_admin import ReadingAdmin
+from config.values.phone import mask_phone
+from disputes.inbound.keeping import mark_read
+from disputes.inbound.models import InboundMessage
+
+FIRST_SIGNS = 80
+
+
+class ToRead(admin.SimpleListFilter):
+    """What asked for nothing that a word says, and has not been read."""
+
+    title = "to read"
+    parameter_name = "to_read"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("yes", "Kept and not read")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(kind="kept", read_at__isnull=True) if self.value() == "yes" else queryset
+
+
+@admin.register(InboundMessage)
+class InboundMessageAdmin(ReadingAdmin):
+    list_display: ClassVar = ["received_at", "kind", "sender", "beginning", "vendor", "read_at", "read_by"]
+    list_filter: ClassVar = [ToRead, "kind"]
+    search_fields: ClassVar = ["=id", "=external_id", "=dispute"]
+    ordering: ClassVar = ["-id"]
+    actions: ClassVar = ["read"]
+    fieldsets: ClassVar = [
+        (None, {"fields": [("sender", "to", "vendor"), "words", ("received_at", "recorded_at"), "external_id"]}),
+        ("What came of it", {"fields": ["kind", "dispute", "hold", ("read_at", "read_by")]}),
+    ]
+    readonly_fields: ClassVar = ["sender", "words"]
+
+    def has_view_kept_permission(self, request: HttpRequest) -> bool:
+        return self.has_view_permission(request)
+
+    @admin.display(description="from")
+    def sender(self, said: InboundMessage) -> str:
+        return mask_phone(said.phone)
+
+    @admin.display(description="text")
+    def words(self, said: InboundMessage) -> str:
+        return said.text
+
+    @admin.display(description="text")
+    def beginning(self, said: InboundMessage) -> str:
+        line = " ".join(said.text.split())
+        return line if len(line) <= FIRST_SIGNS else f"{line[: FIRST_SIGNS - 1]}…"
+
+    @admin.action(description="Mark as read", permissions=["view_kept"])
+    def read(self, request: HttpRequest, chosen: QuerySet[InboundMessage]) -> None:
+        ids = list(chosen.values_list("pk", flat=True))
+        read = mark_read(ids=ids, by=request.user.get_username(), now=timezone.now())
+        messages.info(request, f"{read} marked as read.")
