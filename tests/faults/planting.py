@@ -1,0 +1,88 @@
+"""Plants a fault in a process of the service when it starts, and puts stops between its statements."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from pathlib import Path
+from typing import Any
+
+from django.apps import AppConfig
+from django.conf import settings
+from django.db.backends.signals import connection_created
+
+BEFORE = {"INSERT INTO disputes_permit": "granting"}
+AFTER = {
+    "SELECT external_id, customer FROM disputes_loan": "owners",
+    "INSERT INTO disputes_suppressionchange": "numbered",
+}
+"""How a statement begins → the stop before or after it."""
+FEED_LOCK = "SELECT pg_advisory_xact_lock(%s, %s)"
+
+
+class Planting(AppConfig):
+    name = "tests.faults"
+    label = "faults"
+
+    def ready(self) -> None:
+        from config.api.locks import FEED_NUMBER, NAMESPACE
+
+        place, planted = Path(settings.FAULTS_STOPS), settings.FAULTS_PLANTED
+
+        def between(execute: Any, sql: Any, params: Any, many: bool, context: Any) -> Any:
+            from tests.faults.stops import stop_at
+
+            said = str(sql).strip()
+            if planted == "number" and said == FEED_LOCK and list(params) == [NAMESPACE, FEED_NUMBER]:
+                return None
+            for begins, name in BEFORE.items():
+                if said.startswith(begins):
+                    stop_at(place, name)
+            done = execute(sql, params, many, context)
+            for begins, name in AFTER.items():
+                if said.startswith(begins):
+                    stop_at(place, name)
+            return done
+
+        def wrap(connection: Any, **_: Any) -> None:
+            if between not in connection.execute_wrappers:
+                connection.execute_wrappers.append(between)
+
+        connection_created.connect(wrap, weak=False)
+        if planted == "lanes":
+            _take_no_lanes()
+        elif planted == "owners":
+            _compare_no_owners()
+
+
+def _take_no_lanes() -> None:
+    """The gate has all lanes for its own, and whoever places a hold waits for none."""
+    from disputes.holds import opting_out, placing, reading
+
+    call = reading._call
+
+    def unlocked(*, lanes: Any, **more: Any) -> dict[str, Any]:
+        rows = call(lanes=None, **more)
+        rows["lane"] = list(lanes or ())
+        return rows
+
+    reading._call = unlocked
+    for module in (placing, opting_out):
+        module.take_lanes = lambda lanes: None  # type: ignore[attr-defined]
+
+
+def _compare_no_owners() -> None:
+    """The owners that were read before the lanes stand for those under them."""
+    from disputes.holds import reading
+
+    known = threading.local()
+    owners, facts = reading.read_owners, reading.read_facts
+
+    def read_owners(items: Any) -> Any:
+        known.owners = owners(items)
+        return known.owners
+
+    def read_facts(**call: Any) -> Any:
+        return dataclasses.replace(facts(**call), owners=known.owners)
+
+    reading.read_owners, reading.read_facts = read_owners, read_facts  # type: ignore[assignment]
