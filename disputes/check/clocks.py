@@ -10,17 +10,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date, datetime
 from decimal import Decimal
+from itertools import accumulate
+from operator import attrgetter
 
 from disputes.check.facts import ALWAYS, History, InstalmentVersion, LoanVersion, Position, RepaymentVersion
-from disputes.check.standing import ZERO, Line, stands, zone_named
+from disputes.check.standing import ZERO, stands, zone_named
 from disputes.check.versions import StandingRepayment, View, known, true_at, view_of
+
+_by_value_date = attrgetter("paid_at", "external_id")
+_by_due_date = attrgetter("due_on", "number", "external_id")
 
 
 class Books:
     """What the clocks of a matter have in common, where only repayments set them apart; else one clock's own.
 
-    `terms`, `dated`, `instalments` and `time_zone` as in `View`; `lines`: the instalments as the figures need them;
-    `repayments`: those from which `counted` is made; `local`: `at` in the loan's zone, `day` its day.
+    `terms`, `dated`, `instalments` and `time_zone` as in `View`; `due`, `sums`: the instalments as the figures need
+    them (as in `stands`); `repayments`: those from which `counted` is made; `local`: `at` in the loan's zone, `day` its
+    day.
     """
 
     __slots__ = (
@@ -28,11 +34,12 @@ class Books:
         "at",
         "dated",
         "day",
+        "due",
         "instalments",
-        "lines",
         "loan",
         "local",
         "repayments",
+        "sums",
         "terms",
         "time_zone",
     )
@@ -45,7 +52,8 @@ class Books:
         dated: LoanVersion | None,
         time_zone: str,
         instalments: tuple[InstalmentVersion, ...],
-        lines: Sequence[Line],
+        due: Sequence[date],
+        sums: Sequence[Decimal],
         repayments: Sequence[RepaymentVersion],
     ) -> None:
         self.loan = loan
@@ -56,7 +64,8 @@ class Books:
         self.local = local = at.astimezone(zone_named(time_zone))
         self.day = local.date()
         self.instalments = instalments
-        self.lines = lines
+        self.due = due
+        self.sums = sums
         self.repayments = repayments
         self._counted: list[RepaymentVersion] | None = None
 
@@ -91,7 +100,7 @@ class Clock:
         self.known_at = known_at
         self.paid = paid
         self.missing = missing
-        self.standing = stands(books.day, books.lines, paid, books.terms, books.dated)
+        self.standing = stands(books.day, books.due, books.sums, paid, books.terms, books.dated)
         self._view = view
         self._position: Position | None = None
 
@@ -165,7 +174,7 @@ class Clock:
                 written_off_on=dated.written_off_on if dated is not None else None,
                 pauses=dated.pauses if dated is not None else (),
                 arrangements=dated.arrangements if dated is not None else (),
-                lines=tuple(self.books.lines),
+                lines=tuple([(one.due_on, one.amount) for one in self.books.instalments]),
                 paid=self.paid,
             )
         return self._position
@@ -215,7 +224,8 @@ def clock_of(view: View) -> Clock:
         view.dated,
         view.time_zone,
         view.instalments,
-        [(one.due_on, one.amount) for one in view.instalments],
+        [one.due_on for one in view.instalments],
+        list(accumulate([one.amount for one in view.instalments])),
         counted,
     )
     return Clock(books, view.known_at, sum([one.amount for one in counted], ZERO), None, view)
@@ -257,10 +267,10 @@ def _plain_clocks(history: History, at: datetime, listed_at: datetime) -> Clocks
         if version.posted_at > listed_at or version.external_id != history.loan:
             return None
     late, paid = read
-    instalments, lines = schedule
+    instalments, due, sums = schedule
     terms = true_at(history.loans, at, None) if history.loans else None
     zone = (terms.time_zone if terms is not None else None) or history.lender_time_zone
-    books = Books(history.loan, at, terms, known(history.loans, None), zone, instalments, lines, history.repayments)
+    books = Books(history.loan, at, terms, known(history.loans, None), zone, instalments, due, sums, history.repayments)
     was = Clock(books, None, paid, ())
     if not late:
         return Clocks(was, was, was)
@@ -291,10 +301,11 @@ def _plain_money(history: History, at: datetime, listed_at: datetime) -> tuple[l
 
 def _plain_schedule(
     history: History, at: datetime, listed_at: datetime
-) -> tuple[tuple[InstalmentVersion, ...], list[Line]] | None:
-    """The instalments in their order, and the same as lines."""
-    loan = history.loan
-    lines: list[Line] = []
+) -> tuple[tuple[InstalmentVersion, ...], list[date], list[Decimal]] | None:
+    """The instalments in their order, their due dates, and what was owed with each."""
+    loan, owed = history.loan, ZERO
+    due: list[date] = []
+    sums: list[Decimal] = []
     before, in_order = date.min, True
     for one in history.instalments:
         if one.loan != loan or one.posted_at > listed_at or (one.effective_at is not None and one.effective_at > at):
@@ -303,18 +314,12 @@ def _plain_schedule(
         if due_on <= before:
             in_order = False
         before = due_on
-        lines.append((due_on, one.amount))
-    if len({one.external_id for one in history.instalments}) < len(lines):
+        owed += one.amount
+        due.append(due_on)
+        sums.append(owed)
+    if len({one.external_id for one in history.instalments}) < len(sums):
         return None
     if in_order:
-        return history.instalments, lines
+        return history.instalments, due, sums
     ordered = tuple(sorted(history.instalments, key=_by_due_date))
-    return ordered, [(one.due_on, one.amount) for one in ordered]
-
-
-def _by_value_date(one: RepaymentVersion) -> tuple[datetime, str]:
-    return (one.paid_at, one.external_id)
-
-
-def _by_due_date(one: InstalmentVersion) -> tuple[date, int, str]:
-    return (one.due_on, one.number, one.external_id)
+    return ordered, [one.due_on for one in ordered], list(accumulate([one.amount for one in ordered]))

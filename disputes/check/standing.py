@@ -5,10 +5,12 @@ The one place where a schedule and a sum become days past due: the dispute's che
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from functools import lru_cache
+from itertools import accumulate
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -63,81 +65,88 @@ def local_day(at: datetime, time_zone: str) -> date:
 def standing(*, position: Position, at: datetime) -> Standing:
     """How the account of `position` stands at `at` (aware). Lines may come in any order."""
     lines = sorted(position.lines, key=_by_due_date)
-    return stands(local_day(at, position.time_zone), lines, position.paid, position, position)
+    due, sums = [due_on for due_on, _ in lines], list(accumulate([amount for _, amount in lines]))
+    return stands(local_day(at, position.time_zone), due, sums, position.paid, position, position)
 
 
 def stands(
     day: date,
-    lines: Sequence[Line],
+    due: Sequence[date],
+    sums: Sequence[Decimal],
     paid: Decimal,
     terms: Position | LoanVersion | None,
     dated: Position | LoanVersion | None,
 ) -> Standing:
-    """How an account stands on the local `day`, with `paid` paid of `lines` (oldest first).
+    """How an account stands on the local `day`, with `paid` paid.
 
-    `terms` hold grace and tolerance, `dated` what counts by its own dates; None: the loan itself is not known.
+    `due`: the days on which its instalments fall due, oldest first; `sums`: what was owed with each, all before it
+    included. `terms` hold grace and tolerance, `dated` what counts by its own dates; None: the loan itself is not
+    known.
     """
-    tolerance, grace_days = (terms.tolerance, terms.grace_days) if terms is not None else (ZERO, 0)
-    owed = overdue = due_today = next_due_amount = outstanding = ZERO
+    count = len(sums)
+    owed = sums[-1] if count else ZERO
+    # Money goes to the oldest first: those before `unpaid` are paid, those before `ahead` were due before the day.
+    unpaid = bisect_right(sums, paid)
+    ahead = bisect_left(due, day)
+    outstanding = owed - paid if unpaid < count else ZERO
+    days = delinquent = grace_days = 0
+    overdue = ZERO
     oldest: date | None = None
-    next_due: date | None = None
-    opened = False
-    for due_on, amount in lines:
-        owed += amount
-        if owed <= paid:
-            continue
-        unpaid, opened = amount if opened else owed - paid, True
-        outstanding += unpaid
-        if due_on < day:
-            overdue += unpaid
-            # The tolerance is for the arrears as a whole: many small rests add up.
-            if oldest is None and overdue > tolerance:
-                oldest = due_on
-        elif unpaid:
-            if due_on == day:
-                due_today += unpaid
-            if next_due is None or due_on == next_due:
-                next_due, next_due_amount = due_on, next_due_amount + unpaid
-    settled = dated is not None and is_settled(
-        settled_on=dated.settled_on, written_off_on=dated.written_off_on, day=day
+    settled = arrangement_kept = paused = False
+    if dated is not None:
+        settled = is_settled(dated.settled_on, dated.written_off_on, day)
+        arrangement_kept = bool(dated.arrangements) and any(arrangement_is_kept(one, day) for one in dated.arrangements)
+        paused = bool(dated.pauses) and any(covers(pause, day) for pause in dated.pauses)
+    if terms is not None:
+        grace_days = terms.grace_days
+    if unpaid < ahead and not settled:
+        # The tolerance is for the arrears as a whole: many small rests add up.
+        beyond = bisect_right(sums, paid + terms.tolerance, unpaid) if terms is not None and terms.tolerance else unpaid
+        if beyond < ahead:
+            oldest = due[beyond]
+            overdue = sums[ahead - 1] - paid
+            days = (day - oldest).days
+            delinquent = days - grace_days
+            if dated is not None and dated.pauses:
+                delinquent -= paused_days(pauses=dated.pauses, due_on=oldest, day=day)
+            if delinquent < 0:
+                delinquent = 0
+    next_due, next_amount = (None, ZERO) if settled else _next_due(due, sums, paid, max(unpaid, ahead))
+    return Standing._make(
+        (
+            day,
+            days,
+            delinquent,
+            overdue,
+            oldest,
+            next_due,
+            next_amount,
+            next_amount if next_due == day else ZERO,
+            ZERO if settled else outstanding,
+            paid - owed if paid > owed else ZERO,
+            settled,
+            0 < days <= grace_days,
+            arrangement_kept,
+            paused,
+        )
     )
-    if settled:
-        oldest = next_due = None
-        due_today = next_due_amount = outstanding = ZERO
-    days = delinquent = 0
-    if oldest is None:
-        overdue = ZERO
-    else:
-        days = (day - oldest).days
-        paused = paused_days(pauses=dated.pauses, due_on=oldest, day=day) if dated is not None and dated.pauses else 0
-        delinquent = days - grace_days - paused
-        if delinquent < 0:
-            delinquent = 0
-    return Standing(
-        day,
-        days,
-        delinquent,
-        overdue,
-        oldest,
-        next_due,
-        next_due_amount,
-        due_today,
-        outstanding,
-        paid - owed if paid > owed else ZERO,
-        settled,
-        0 < days <= grace_days,
-        dated is not None
-        and bool(dated.arrangements)
-        and any(arrangement_is_kept(one, day) for one in dated.arrangements),
-        dated is not None and bool(dated.pauses) and any(covers(pause, day) for pause in dated.pauses),
-    )
+
+
+def _next_due(due: Sequence[date], sums: Sequence[Decimal], paid: Decimal, first: int) -> tuple[date | None, Decimal]:
+    """The day of the first instalment from `first` on with something unpaid, and what is unpaid of that day's."""
+    before = sums[first - 1] if first and sums[first - 1] > paid else paid
+    first = bisect_right(sums, before, first)
+    if first == len(sums):
+        return None, ZERO
+    day = due[first]
+    return day, sums[bisect_right(due, day, first) - 1] - before
 
 
 def _by_due_date(line: Line) -> date:
     return line[0]
 
 
-def is_settled(*, settled_on: date | None, written_off_on: date | None, day: date) -> bool:
+def is_settled(settled_on: date | None, written_off_on: date | None, day: date) -> bool:
     """Whether the loan was settled, or the debt given up, on or before `day`."""
     return (settled_on is not None and settled_on <= day) or (written_off_on is not None and written_off_on <= day)
 
