@@ -117,7 +117,7 @@ class TestRecheck:
         assert code == 1
 
     def test_counts_what_it_cannot_read_or_judge(self, checks, monkeypatch):
-        for check, text in ((checks[0], "{}"), (checks[1], checks[1].input.replace('"format":1', '"format":99'))):
+        for check, text in ((checks[0], "{}"), (checks[1], re.sub('"format":[0-9]+', '"format":99', checks[1].input))):
             check.input = text
             check.save(update_fields=["input"])
         real = replaying.packs()
