@@ -1,7 +1,7 @@
 """Gathers what the rooms show in the admin, for Django to find."""
 
 from disputes.desk.admin import DisputeAdmin
-from disputes.holds.admin import HoldAdmin
+from disputes.desk.hold_admin import HoldAdmin
 from disputes.inbound.admin import InboundMessageAdmin
 from disputes.notices.admin import NoticeAdmin, WebhookDeliveryAdmin, WebhookEndpointAdmin
 from disputes.outbox.admin import OutboxTopicAdmin

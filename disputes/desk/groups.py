@@ -26,6 +26,8 @@ GROUPS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
             SUPERVISE,
             "view_dispute",
             "view_hold",
+            "view_gatehour",
+            "view_unauthorisedsend",
             "view_notice",
             "view_inboundmessage",
             "view_routedcase",

@@ -9,6 +9,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.urls import reverse
 
+from disputes.desk.groups import WORK, powers_of
 from disputes.desk.policies import may_read_packs
 
 GROUPS: Mapping[str, Mapping[str, str]] = {
@@ -51,6 +52,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     shown = {model._meta.label_lower: page for model, page in admin.site._registry.items()}
     home = {"title": "My queue", "icon": "home", "link": reverse("admin:index")}
     packs = reverse("admin:desk_packs")
+    pages = {packs, *(reverse(f"admin:{name}") for name, *_ in GATE_PAGES)}
     found: list[dict[str, Any]] = []
     for title, icons in GROUPS.items():
         items = [
@@ -60,14 +62,33 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
         ]
         if title == "Desk":
             items.insert(0, home)
+            items += _gate_pages(request)
         if title == "Service" and may_read_packs(request.user):
             items.append({"title": "Policy packs", "icon": "policy", "link": packs})
-        if request.path == packs:
-            # The page's address lies under that of the disputes, which unfold would mark as well.
-            items = [item | {"active": item["link"] == packs} for item in items]
+        if request.path in pages:
+            # The page's address lies under that of the disputes or holds, which unfold would mark as well.
+            items = [item | {"active": item["link"] == request.path} for item in items]
         if items:
             found.append({"title": title, "separator": bool(found), "items": items})
     return found
+
+
+GATE_PAGES = (
+    ("desk_look_up", "May we text?", "contact_phone", "disputes.work_cases"),
+    ("desk_denials", "Denials", "bar_chart", "disputes.view_gatehour"),
+    ("desk_unauthorised", "Sends without a permit", "warning", "disputes.view_unauthorisedsend"),
+    ("desk_undelivered", "Outcomes not delivered", "unsubscribe", "disputes.view_hold"),
+)
+"""Address, title, icon, and the permission that opens it. Superusers look nothing up unless they work on cases."""
+
+
+def _gate_pages(request: HttpRequest) -> list[dict[str, Any]]:
+    may = powers_of(request.user)
+    return [
+        {"title": title, "icon": icon, "link": reverse(f"admin:{name}")}
+        for name, title, icon, permission in GATE_PAGES
+        if (WORK in may if permission.endswith(WORK) else request.user.has_perm(permission))  # type: ignore[union-attr]
+    ]
 
 
 def _item(page: Any, icon: str) -> dict[str, Any]:

@@ -88,6 +88,27 @@ HOLD_REASONS: Mapping[str, str] = {
     "rule_paused": "the sending rule is paused",
 }
 
+GATE_REASONS: Mapping[str, str] = {
+    "malformed": "What was asked cannot be read, or names no loan",
+    "busy": "The gate is busy with the same number",
+    "undecidable": "The gate cannot decide it",
+    "unknown_loan": "The records know no such loan, or nobody whose it is",
+    "unknown_phone": "The number is not one of the customer's today",
+    "opted_out": "The number opted out",
+    "wrong_number": "It is held as a wrong number",
+    "dispute_pending": "A dispute is open, or its rejection is being read",
+    "outcome_not_delivered": "An outcome has not reached the customer yet",
+    "records_not_corrected": "The records do not show yet what was upheld",
+    "manual_hold": "Somebody holds it by hand",
+    "rule_paused": "The sending rule is paused",
+    "records_stale": "The records are too old to tell",
+    "not_overdue": "The account has not the days past due that it needs",
+    "within_grace": "The account is within its days of grace",
+    "arrangement": "An arrangement is kept, or collection is paused",
+    "outside_hours": "It is outside contact hours where the customer is",
+    "frequency_cap": "A frequency cap is full",
+}
+
 SCOPES: Mapping[str, str] = {
     "loan": "the loan",
     "loan_and_phone": "the loan and the phone",
