@@ -1,0 +1,66 @@
+"""Holds and the gate in a real browser: every page is readable on a wide and on a narrow screen."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.browser.chromium import NARROW, WIDE, browser, problems_of, too_wide
+from tests.browser.test_desk import lender, log_in, opened  # noqa: F401 - a fixture
+from tests.stack import Stack
+
+PAGES = ("denials/?span=7d", "unauthorised/?span=30d", "undelivered/", "", "?standing=yes&older=1")
+
+
+@pytest.fixture
+def held(lender: Stack) -> Stack:  # noqa: F811
+    """A dispute's hold, and denials of many reasons."""
+    opened(lender, ground="too_frequent")
+    with lender.database() as database:
+        for n, reason in enumerate(("dispute_pending", "outside_hours", "frequency_cap", "unknown_phone")):
+            database.execute(
+                "INSERT INTO disputes_gatetally (hour, reason, category, vendor, count)"
+                " SELECT date_trunc('hour', now()) - make_interval(hours => h), %s, 'urge', 'v', 5 * h + %s"
+                " FROM generate_series(0, 20) AS h",
+                [reason, 7 * n + 1],
+            )
+    return lender
+
+
+def test_a_supervisor_reads_holds_and_the_gate_at_every_width(held: Stack) -> None:
+    base = f"{held.base_url}/admin/disputes/hold/"
+    with browser() as chromium:
+        for name, viewport in (("wide", WIDE), ("narrow", NARROW)):
+            page = chromium.new_page(viewport=viewport)
+            problems = problems_of(page)
+            log_in(page, held, "supervisor")
+            for place, address in enumerate(PAGES):
+                page.goto(base + address)
+                page.wait_for_selector("h1, #changelist")
+                _keep_picture(page, f"gate-{place}-{name}")
+                assert not too_wide(page), address
+            page.goto(f"{base}?standing=yes")
+            page.locator("#result_list a").first.click()
+            page.wait_for_selector("h2:has-text('What it covers')")
+            _keep_picture(page, f"gate-hold-{name}")
+            assert not too_wide(page)
+            page.goto(f"{base}look-up/")
+            page.fill("[name=phone]", "+86 138 1234 9001")
+            page.click("button:has-text('Look up')")
+            page.wait_for_selector("text=Nothing was granted")
+            assert page.locator(".tag:has-text('No')").count()
+            assert page.locator("text=A dispute is open").count()
+            _keep_picture(page, f"gate-look-up-{name}")
+            assert not too_wide(page)
+            assert problems == []
+            page.close()
+
+
+def _keep_picture(page: Any, name: str) -> None:
+    """Where a folder for pictures is named, one is put there to look at."""
+    folder = os.environ.get("PICTURES")
+    if folder:
+        page.screenshot(path=str(Path(folder) / f"{name}.png"), full_page=True)
