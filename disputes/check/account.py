@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from config.values.money import render_amount
@@ -106,10 +108,14 @@ def account_of(view: View) -> Account:
 def account_on(clock: Clock) -> Account:
     """The account of a clock, line by line."""
     zone, settled = zone_named(clock.time_zone), clock.standing.settled
-    lines = []
-    for one, paid, completed_at in fill(clock.instalments, clock.counted):
+    lines, left = [], clock.paid
+    complete = completions(clock.books.sums, clock.counted)
+    for one in clock.instalments:
+        last = next(complete, None)
+        paid = min(left, one.amount)
+        left -= paid
         outstanding = ZERO if settled else one.amount - paid
-        paid_off_on = None if completed_at is None else completed_at.astimezone(zone).date()
+        paid_off_on = None if last is None or not one.amount else last.paid_at.astimezone(zone).date()
         lines.append(
             AccountInstalment(one.external_id, one.number, one.due_on, one.amount, paid, outstanding, paid_off_on)
         )
@@ -130,31 +136,23 @@ def account_on(clock: Clock) -> Account:
     )
 
 
-def fill(
-    instalments: Iterable[InstalmentVersion], payments: Iterable[RepaymentVersion]
-) -> Iterator[tuple[InstalmentVersion, Decimal, datetime | None]]:
-    """Each instalment with what was paid of it by the payments that stand, and the value date of the one that completed
-    it.
+def completions(
+    sums: Sequence[Decimal], payments: Iterable[RepaymentVersion], came_in: Decimal = ZERO
+) -> Iterator[RepaymentVersion | None]:
+    """Of each instalment that is paid, oldest first, the payment that completed it; it ends at the first that is not.
 
-    Both come in their order (as in `View`). None: it is not complete, or there was nothing to pay.
+    `sums`: what was owed with each (as in `stands`); `payments`: those that stand, by value date, after `came_in` was
+    paid by earlier ones. None: there was nothing to pay.
     """
-    owed = came_in = before = ZERO
-    paid_at: datetime | None = None
+    last: RepaymentVersion | None = None
     money = iter(payments)
-    for one in instalments:
-        amount = one.amount
-        owed += amount
+    for owed in sums:
         while came_in < owed:
-            payment = next(money, None)
-            if payment is None:
-                break
-            came_in += payment.amount
-            paid_at = payment.paid_at
-        if came_in >= owed:
-            yield one, amount, paid_at if amount else None
-        else:
-            yield one, came_in - before if came_in > before else ZERO, None
-        before = owed
+            last = next(money, None)
+            if last is None:
+                return
+            came_in += last.amount
+        yield last
 
 
 class Part(NamedTuple):
@@ -228,88 +226,114 @@ def render_clocks(*clocks: Clock) -> list[dict[str, Any]]:
     ]
 
 
+class _Money(dict[Decimal, dict[str, str]]):
+    """Amounts of one currency as the API shows them, each written once."""
+
+    def __init__(self, currency: str) -> None:
+        self.currency = currency
+
+    def __missing__(self, amount: Decimal) -> dict[str, str]:
+        shown = self[amount] = {"amount": render_amount(amount, self.currency), "currency": self.currency}
+        return shown
+
+
 class _Rendering:
-    """One clock's ACCOUNT, and its parts, for the next clock of the same matter to take over."""
+    """One clock's ACCOUNT, and its parts, for the next clock of the same books to take over."""
 
     __slots__ = ("account", "clock", "lines", "money", "rows")
 
     def __init__(self, clock: Clock, like: _Rendering | None = None) -> None:
-        if like is not None and (
-            like.clock.terms is not clock.terms or like.clock.instalments is not clock.instalments
-        ):
+        if like is not None and (like.clock.books is not clock.books or like.clock.missing != ()):
             like = None
         self.clock: Clock = clock
-        self.money: dict[Decimal, dict[str, str]] = {} if like is None else like.money
-        self.lines: list[tuple[Decimal, datetime | None, dict[str, Any]]] = []
-        stands = clock.standing
-        counted = clock.counted
-        self._show_lines(counted, like)
-        self.rows = self._shown_rows(counted, like)
+        self.money: _Money = _Money(clock.currency) if like is None else like.money
+        self.lines: list[dict[str, Any]]
+        self.rows: list[dict[str, Any]]
+        stands, money = clock.standing, self.money
+        if like is not None and clock.missing:
+            self._take_over(like, clock.missing)
+        else:
+            counted = clock.counted
+            self.lines = self._lines(counted, 0, ZERO)
+            self.rows = self._rows(clock.view.repayments if clock.missing is None else [(one, None) for one in counted])
         self.account: dict[str, Any] = {
             "days_past_due": stands.days_past_due,
             "delinquent_days": stands.delinquent_days,
-            "overdue_amount": self._of(stands.overdue_amount),
+            "overdue_amount": money[stands.overdue_amount],
             "oldest_unpaid_due_on": render_day(stands.oldest_unpaid_due_on),
             "next_due_on": render_day(stands.next_due_on),
             "settled": stands.settled,
-            "outstanding": self._of(stands.outstanding),
-            "overpaid": self._of(stands.overpaid),
-            "instalments": [shown for _, _, shown in self.lines],
+            "outstanding": money[stands.outstanding],
+            "overpaid": money[stands.overpaid],
+            "instalments": self.lines,
             "repayments": self.rows,
         }
 
-    def _of(self, amount: Decimal) -> dict[str, str]:
-        found = self.money.get(amount)
-        if found is None:
-            currency = self.clock.currency
-            found = self.money[amount] = {"amount": render_amount(amount, currency), "currency": currency}
-        return found
+    def _take_over(self, like: _Rendering, missing: Sequence[RepaymentVersion]) -> None:
+        """The first clock knew all that counts, this one all but `missing`: up to the first of those both are alike."""
+        books, counted = self.clock.books, like.clock.counted
+        gone = {one.external_id for one in missing}
+        alike, came_in = 0, ZERO
+        for one in counted:
+            if one.external_id in gone:
+                break
+            came_in += one.amount
+            alike += 1
+        same = bisect_right(books.sums, came_in)
+        rest = [one for one in counted[alike:] if one.external_id not in gone]
+        self.lines = like.lines[:same] + self._lines(rest, same, came_in)
+        self.rows = like.rows[:alike] + [row for row in like.rows[alike:] if row["external_id"] not in gone]
 
-    def _show_lines(self, counted: Sequence[RepaymentVersion], like: _Rendering | None) -> None:
-        clock, money = self.clock, self.money
-        settled, zone, nothing = clock.standing.settled, zone_named(clock.time_zone), self._of(ZERO)
-        add, days = self.lines.append, _DAYS
-        before = None if like is None or like.clock.standing.settled is not settled else iter(like.lines)
-        for one, paid, completed_at in fill(clock.instalments, counted):
-            if before is not None:
-                last = next(before)
-                if last[1] is completed_at and last[0] == paid:
-                    add(last)
-                    continue
+    def _lines(self, counted: Sequence[RepaymentVersion], first: int, came_in: Decimal) -> list[dict[str, Any]]:
+        """The lines from the instalment `first` on, that `counted` pay, with `came_in` paid before."""
+        clock, money, days, epoch, lines = self.clock, self.money, _DAYS, _EPOCH, []
+        books, settled, nothing, offsets = clock.books, clock.standing.settled, money[ZERO], _offsets(clock.time_zone)
+        instalments = books.instalments[first:] if first else books.instalments
+        for one, last in zip(instalments, completions(books.sums[first:], counted, came_in), strict=False):
             amount = one.amount
-            whole = money.get(amount) or self._of(amount)
-            shown = {
-                "number": one.number,
-                "due_on": days[one.due_on],
-                "amount": whole,
-                "paid": whole if paid is amount else self._of(paid),
-                "outstanding": nothing if settled or paid is amount else self._of(amount - paid),
-                "paid_off_on": None if completed_at is None else days[completed_at.astimezone(zone).date()],
-            }
-            add((paid, completed_at, shown))
-
-    def _shown_rows(self, counted: Sequence[RepaymentVersion], like: _Rendering | None) -> list[dict[str, Any]]:
-        clock = self.clock
-        if clock.missing is None:
-            return self._rows(clock.view.repayments)
-        if like is not None and like.clock.missing == ():
-            # The first clock knew all that counts; this one all but what it misses.
-            gone = {one.external_id for one in clock.missing}
-            return [row for row in like.rows if row["external_id"] not in gone]
-        return self._rows([(one, None) for one in counted])
+            whole, paid_off_on = money[amount], None
+            if last is not None and amount:
+                since = last.paid_at - epoch
+                offset = offsets[since.days]
+                paid_off_on = days[(since + offset).days if offset is not None else offsets.day(last.paid_at)]
+            lines.append(
+                {
+                    "number": one.number,
+                    "due_on": days[one.due_on],
+                    "amount": whole,
+                    "paid": whole,
+                    "outstanding": nothing,
+                    "paid_off_on": paid_off_on,
+                }
+            )
+        left = clock.paid - books.sums[first + len(lines) - 1] if first + len(lines) else clock.paid
+        for one in instalments[len(lines) :]:
+            amount = one.amount
+            lines.append(
+                {
+                    "number": one.number,
+                    "due_on": days[one.due_on],
+                    "amount": money[amount],
+                    "paid": money[left] if left > ZERO else nothing,
+                    "outstanding": nothing if settled else money[amount - left if left > ZERO else amount],
+                    "paid_off_on": None,
+                }
+            )
+            left = ZERO
+        return lines
 
     def _rows(self, repayments: Iterable[tuple[RepaymentVersion, datetime | None]]) -> list[dict[str, Any]]:
-        money, epoch, days, times, rows = self.money, _EPOCH, _DAYS, _TIMES, []
+        money, epoch, days, times, always, rows = self.money, _EPOCH, _DAYS, _TIMES, ALWAYS, []
         for one, reversed_at in repayments:
             paid, posted_at = one.paid_at - epoch, one.posted_at
             posted = posted_at - epoch
             rows.append(
                 {
                     "external_id": one.external_id,
-                    "amount": money.get(one.amount) or self._of(one.amount),
+                    "amount": money[one.amount],
                     "paid_at": _instant(one.paid_at) if paid.microseconds else days[paid.days] + times[paid.seconds],
                     "posted_at": None
-                    if posted_at == ALWAYS
+                    if posted_at == always
                     else _instant(posted_at)
                     if posted.microseconds
                     else days[posted.days] + times[posted.seconds],
@@ -317,6 +341,30 @@ class _Rendering:
                 }
             )
         return rows
+
+
+class _Offsets(dict[int, timedelta | None]):
+    """What a zone's clocks are ahead of UTC on the so-many-eth UTC day since 1970; None: they were changed that day."""
+
+    def __init__(self, time_zone: str) -> None:
+        self.zone = zone_named(time_zone)
+
+    def __missing__(self, day: int) -> timedelta | None:
+        if len(self) > 65_536:
+            self.clear()
+        begins = _EPOCH + timedelta(days=day)
+        # No zone has changed its clocks and changed them back within a day.
+        offsets = [(begins + timedelta(hours=hours)).astimezone(self.zone).utcoffset() for hours in (0, 24)]
+        found = self[day] = offsets[0] if offsets[0] == offsets[1] else None
+        return found
+
+    def day(self, at: datetime) -> date:
+        return at.astimezone(self.zone).date()
+
+
+@lru_cache(maxsize=64)
+def _offsets(time_zone: str) -> _Offsets:
+    return _Offsets(time_zone)
 
 
 def shown_at(posted_at: datetime) -> datetime | None:
