@@ -48,18 +48,18 @@ OFTEN_ASKED = 16384
 HOUR_ASKED = 32768
 """The ground asks whether the hour was right."""
 
+REPROACHED = 131072
+"""A cause of the sending holds (whom it reached, how often, at what hour, with what leave), or the ground asks whose
+the phone is."""
+EVERYTHING = (1 << 18) - 1
+
 _BY_GROUND = {
-    "not_my_debt": OWNERS,
-    "third_party_contacted": OWNERS,
+    "not_my_debt": OWNERS | REPROACHED,
+    "third_party_contacted": OWNERS | REPROACHED,
     "too_frequent": OFTEN_ASKED,
     "outside_hours": HOUR_ASKED,
 }
 T = TypeVar("T")
-
-
-REPROACHED = 131072
-"""A cause of the sending holds: whom it reached, how often, at what hour, with what leave."""
-EVERYTHING = (1 << 18) - 1
 
 
 def bears_on(matter: Matter) -> int:

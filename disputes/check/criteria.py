@@ -289,7 +289,7 @@ Criterion = Callable[[Matter], Finding | None]
 
 NEEDS: Mapping[Criterion, int] = {
     records_missing: NO_ACCOUNT,
-    whose_phone: OWNERS,
+    whose_phone: OWNERS | REPROACHED,
     contacts.outside_hours: REPROACHED,
     settled: ACCOUNT | OVER,
     paid_off: ACCOUNT | OVER,

@@ -92,9 +92,11 @@ def stands(
     days = delinquent = grace_days = 0
     overdue = ZERO
     oldest: date | None = None
+    next_due: date | None = None
     settled = arrangement_kept = paused = False
     if dated is not None:
-        settled = is_settled(dated.settled_on, dated.written_off_on, day)
+        if dated.settled_on is not None or dated.written_off_on is not None:
+            settled = is_settled(dated.settled_on, dated.written_off_on, day)
         arrangement_kept = bool(dated.arrangements) and any(arrangement_is_kept(one, day) for one in dated.arrangements)
         paused = bool(dated.pauses) and any(covers(pause, day) for pause in dated.pauses)
     if terms is not None:
@@ -111,8 +113,11 @@ def stands(
                 delinquent -= paused_days(pauses=dated.pauses, due_on=oldest, day=day)
             if delinquent < 0:
                 delinquent = 0
-    next_due, next_amount = (None, ZERO) if settled else _next_due(due, sums, paid, max(unpaid, ahead))
-    return Standing._make(
+    next_amount = ZERO
+    if not settled and unpaid < count and ahead < count:
+        next_due, next_amount = _next_due(due, sums, paid, unpaid if unpaid > ahead else ahead)
+    return tuple.__new__(
+        Standing,
         (
             day,
             days,
@@ -128,7 +133,7 @@ def stands(
             0 < days <= grace_days,
             arrangement_kept,
             paused,
-        )
+        ),
     )
 
 
