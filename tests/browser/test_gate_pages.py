@@ -43,7 +43,10 @@ def test_a_supervisor_reads_holds_and_the_gate_at_every_width(held: Stack) -> No
                 _keep_picture(page, f"gate-{place}-{name}")
                 assert not too_wide(page), address
             page.goto(f"{base}?standing=yes")
-            page.locator("#result_list a").first.click()
+            page.goto(
+                base
+                + page.locator("a[href*='/hold/'][href*='/change/']").first.get_attribute("href").split("/hold/")[1]
+            )
             page.wait_for_selector("h2:has-text('What it covers')")
             _keep_picture(page, f"gate-hold-{name}")
             assert not too_wide(page)
