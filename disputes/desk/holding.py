@@ -17,6 +17,7 @@ from django.db.models import Q
 
 from config.fields import phone_digest
 from config.values.ids import floor_of
+from config.values.money import render_amount
 from config.values.phone import mask_phone, parse_phone
 from disputes.check.standing import standing
 from disputes.desk import words
@@ -296,7 +297,10 @@ def _account(loan: Loan, now: datetime) -> tuple[tuple[str, str], ...]:
         ("Paused", stands.paused),
     ):
         said.append((label, "yes" if holds else "no"))
-    amount = {"amount": str(stands.overdue_amount), "currency": position.currency}
+    amount = {
+        "amount": render_amount(stands.overdue_amount, position.currency),
+        "currency": position.currency,
+    }
     said.insert(1, ("Overdue", written_money(amount)))
     if loan.settled_on:
         said.append(("Settled on", loan.settled_on.isoformat()))
