@@ -1,8 +1,10 @@
 """Judging one message, against a bare loop that adds the same 24 amounts.
 
-Pure, one process: a loan of 12 instalments and 12 repayments, its facts built beforehand. Three worlds, since a loan
-that is judged in one pass says little of one whose clocks differ. Two bars: verdict, cause and findings; the same with
-both ACCOUNTs rendered. Printed beside them, without a bar: what each part costs, and the canonical input.
+Pure, one process: a loan of 12 instalments and 12 repayments, its facts built beforehand. Four worlds, since a loan
+that is judged in one pass says little of one whose clocks differ, and equal amounts little of unequal ones. Two bars:
+verdict, cause and findings (the facts and parameters of most findings are made when somebody reads them first); the
+same with both ACCOUNTs rendered. Printed beside them, without a bar: the same with every finding rendered as well, and
+the canonical input.
 
     python -m benchmarks.judging
 """
@@ -71,7 +73,9 @@ def instalment(number: int) -> InstalmentVersion:
     )
 
 
-def repayment(number: int, *, amount: str = "1080.250", posted_after: timedelta = timedelta(hours=4)) -> Any:
+def repayment(
+    number: int, *, amount: str = "1080.250", posted_after: timedelta = timedelta(hours=4)
+) -> RepaymentVersion:
     paid_at = datetime(2026, number, 8, 6, 30, tzinfo=UTC)
     return RepaymentVersion(
         external_id=f"P{number}",
@@ -132,6 +136,18 @@ MESSAGE = CollectionMessage(
     phone=PHONE,
     text="b2" * 16,
 )
+
+
+def unequal(history: History) -> History:
+    """The same, with every instalment of another amount, and paid to the cent."""
+    extra = [Decimal(number) * Decimal("7.130") for number in range(13)]
+    return replace(
+        history,
+        instalments=tuple(replace(one, amount=one.amount + extra[one.number]) for one in history.instalments),
+        repayments=tuple(replace(one, amount=one.amount + extra[one.paid_at.month]) for one in history.repayments),
+    )
+
+
 PART = repayment(12, amount="580.250")
 LATE = repayment(12, posted_after=timedelta(days=14))
 
@@ -160,6 +176,13 @@ def worlds() -> tuple[World, ...]:
             expected=("customer_right", "stale_records"),
         ),
         World(
+            name="the same, with every instalment of another amount",
+            history=unequal(base((LATE,))),
+            message=MESSAGE,
+            ground="already_paid",
+            expected=("customer_right", "stale_records"),
+        ),
+        World(
             name="nothing overdue, postings after list and message: three clocks",
             history=current,
             message=replace(MESSAGE, category="urge"),
@@ -182,7 +205,7 @@ def timed(act: Callable[[], Any]) -> Callable[[], float]:
 
 
 def bare(history: History) -> Callable[[], Decimal]:
-    amounts = [one.amount for one in (*history.instalments, *history.repayments)]
+    amounts = [*[one.amount for one in history.instalments], *[one.amount for one in history.repayments]]
 
     def add() -> Decimal:
         total = Decimal(0)
@@ -203,6 +226,9 @@ def measure(world: World, pack: Pack) -> None:
         found = judge(history=history, message=message, claim=claim, pack=pack)
         return found.findings, found.facts
 
+    def everything() -> Any:
+        return judge(history=history, message=message, claim=claim, pack=pack).render()
+
     def dump() -> bytes:
         return dump_input(history=history, message=message, claim=claim, pack_name=pack.name, pack_version=pack.version)
 
@@ -214,6 +240,7 @@ def measure(world: World, pack: Pack) -> None:
     for name, act, bar in (
         ("  verdict, cause, findings", verdict, VERDICT_BAR),
         ("  the same and both ACCOUNTs", facts, FACTS_BAR),
+        ("  the same and every finding rendered (no bar)", everything, None),
         ("  canonical input (no bar)", dump, None),
     ):
         ratio = compare(name=name, ours=timed(act), bare=loop, bar=bar)

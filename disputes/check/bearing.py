@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from disputes.check.matter import Matter
 
@@ -60,6 +60,7 @@ _BY_GROUND = {
     "outside_hours": HOUR_ASKED,
 }
 T = TypeVar("T")
+UNASKED: Any = object()
 
 
 def bears_on(matter: Matter) -> int:
@@ -107,10 +108,9 @@ def once(asked: Callable[[Matter], T]) -> Callable[[Matter], T]:
 
     @wraps(asked)
     def kept(matter: Matter) -> T:
-        found = matter.kept.get(asked)
-        if found is None:
-            found = matter.kept[asked] = (asked(matter),)
-        answer: T = found[0]
+        answer: T = matter.kept.get(asked, UNASKED)
+        if answer is UNASKED:
+            answer = matter.kept[asked] = asked(matter)
         return answer
 
     return kept

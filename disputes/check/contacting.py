@@ -187,7 +187,6 @@ def answers_own_message(matter: Matter) -> bool:
     return permit is not None and permit.reply_to is not None
 
 
-@once
 def is_outside_hours(matter: Matter) -> bool:
     """Outside contact hours when it was sent, in any zone of the customer's or against their own wishes."""
     if matter.message.category not in matter.pack.contact_hours.categories:

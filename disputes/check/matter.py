@@ -70,7 +70,7 @@ class Matter:
         self.was = was = clocks.was
         self.listed = listed = clocks.listed
         self._clocks = clocks
-        self.kept: dict[Callable[..., object], tuple[Any]] = {}
+        self.kept: dict[Callable[..., object], Any] = {}
         self._faults: dict[Clock, tuple[str, ...]] = {}
         self._changes: dict[Clock, Change] = {}
         self._payments: tuple[StandingRepayment, ...] | None = None

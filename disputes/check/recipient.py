@@ -18,7 +18,7 @@ OWN, CONTACT, STRANGER, UNKNOWN = "own", "contact", "stranger", "unknown"
 
 def owner_of(matter: Matter) -> str | None:
     """The customer whose loan it was when the message went out, with all that is known today."""
-    terms = matter.was.terms
+    terms = matter.was.books.terms
     return (terms.customer or None) if terms is not None else None
 
 
@@ -53,7 +53,7 @@ def recipient(matter: Matter) -> str:
     reached = matter.message.phone
     if reached is None:
         return UNKNOWN
-    owner = owner_newest(matter)
+    owner = _owners(matter)[0]
     if owner is None or not owner.phones:
         return UNKNOWN
     day, whose = matter.was.standing.day, STRANGER

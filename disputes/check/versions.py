@@ -179,7 +179,9 @@ def sending_rule_of(
     *, history: History, sending_rule: str | None, at: datetime, known_at: datetime | None
 ) -> SendingRuleVersion | None:
     """The sending rule as the records knew it at `known_at` and as it was true at `at`; None where there is none."""
-    if sending_rule is None or ("sending_rule", sending_rule) in voided(history.voids, known_at):
+    if sending_rule is None:
+        return None
+    if history.voids and ("sending_rule", sending_rule) in voided(history.voids, known_at):
         return None
     versions = [version for version in history.sending_rules if version.external_id == sending_rule]
     return true_at(versions, at, known_at) if versions else None

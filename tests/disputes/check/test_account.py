@@ -393,3 +393,25 @@ def test_nothing_of_a_settled_loan_is_outstanding_in_any_component():
         "interest": (20, 0),
         "principal": (10, 0),
     }
+
+
+def test_a_payment_near_midnight_paid_off_its_instalment_on_the_local_day_also_where_the_clocks_change():
+    book = read_book("""
+        loan    zone America/New_York
+        due 1   2026-03-01  1.00
+        due 2   2026-03-02  1.00
+        due 3   2026-03-03  1.00
+        due 4   2026-03-04  1.00
+        due 5   2026-03-05  1.00
+        due 6   2026-03-06  1.00
+        paid p1 2026-03-07T23:59:59  1.00
+        paid p2 2026-03-08T00:30:00  1.00
+        paid p3 2026-03-08T23:30:00  1.00
+        paid p4 2026-03-09T00:30:00  1.00
+        paid p5 2026-10-31T23:59:59.999999  1.00
+        paid p6 2026-11-01T23:30:00  1.00
+    """)
+    account = account_at(history=book.history, at=book.at("2026-12-01"))
+    days = ["2026-03-07", "2026-03-08", "2026-03-08", "2026-03-09", "2026-10-31", "2026-11-01"]
+    assert [line["paid_off_on"] for line in render(account)["instalments"]] == days
+    assert [str(line.paid_off_on) for line in account.instalments] == days
