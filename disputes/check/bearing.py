@@ -70,7 +70,7 @@ def bears_on(matter: Matter) -> int:
     bits = ACCOUNT if matter.tells else NO_ACCOUNT
     if matter.listed is not matter.was:
         bits |= LATE if matter.listed.missing is not None else LATE | CHANGED
-    if matter.needs:
+    if matter.needs or matter.needs_was:
         bits |= PRESSES
     if (
         was.within_grace

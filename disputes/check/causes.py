@@ -152,7 +152,7 @@ def presses_before_due(matter: Matter) -> bool:
 
 def system_error(matter: Matter) -> bool:
     """Fewer days past due than the rule needs, as known at the list and as it was."""
-    return matter.was.standing.days_past_due < matter.needs and matter.listed.standing.days_past_due < matter.needs
+    return matter.was.standing.days_past_due < matter.needs_was and matter.listed.standing.days_past_due < matter.needs
 
 
 def too_few_days(matter: Matter) -> bool:

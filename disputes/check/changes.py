@@ -35,8 +35,8 @@ def changed_afterwards(matter: Matter) -> Finding | None:
 def changes_since_list(matter: Matter) -> list[dict[str, Any]]:
     """Every change as ``{"what", "before", "after"}``, and for an instalment ``number`` and ``due_on``: what the list
     could know, and what was so. `what`: ``voided`` ``settled_on`` ``written_off_on`` ``pauses`` ``arrangements``
-    ``grace_days`` ``time_zone`` ``tolerance`` ``instalment_due_on`` ``instalment_amount`` ``instalment_added``
-    ``instalment_removed``."""
+    ``grace_days`` ``time_zone`` ``tolerance`` ``days_needed`` (by the sending rule) ``instalment_due_on``
+    ``instalment_amount`` ``instalment_added`` ``instalment_removed``."""
     before, after = matter.listed, matter.was
     if after.view.voided and not before.view.voided:
         return [{"what": "voided", "before": False, "after": True}]
@@ -48,6 +48,7 @@ def changes_since_list(matter: Matter) -> list[dict[str, Any]]:
         ("grace_days", before.position.grace_days, after.position.grace_days),
         ("time_zone", before.time_zone, after.time_zone),
         ("tolerance", money(before.tolerance, matter), money(after.tolerance, matter)),
+        ("days_needed", matter.needs, matter.needs_was),
     ]
     found = [{"what": what, "before": old, "after": new} for what, old, new in rows if old != new]
     return found + _instalment_changes(matter)
@@ -95,7 +96,7 @@ def _phrase(change: Change) -> dict[str, Any]:
         params = {"day": after}
     elif what in ("pauses", "arrangements"):
         return _phrase_of_period(what, [one for one in after if one not in before])
-    elif what in ("grace_days", "tolerance", "instalment_due_on"):
+    elif what in ("grace_days", "tolerance", "days_needed", "instalment_due_on"):
         params = {"before": before, "after": after}
     elif what == "instalment_amount":
         params = {"due_on": change["due_on"], "before": before, "after": after}

@@ -183,6 +183,10 @@ class Clock:
         """The same records, with so much more paid."""
         return Clock(self.books, self.known_at, self.paid + more, self.missing, self._view)
 
+    def again(self) -> Clock:
+        """The same clock as another object, of which nothing is known to be missing."""
+        return Clock(self.books, self.known_at, self.paid, None, self._view)
+
     def without(self, missing: Sequence[RepaymentVersion], *, known_at: datetime) -> Clock:
         """The clock of a moment that knew all of this one but the repayments `missing`, by value date."""
         paid = self.paid

@@ -76,10 +76,10 @@ def paid_off(matter: Matter) -> Finding | None:
 
 def arrears(matter: Matter) -> Finding | None:
     """Nothing was overdue; or fewer days than the sending rule needs; or enough."""
-    if not matter.tells or matter.needs == 0:
+    if not matter.tells or matter.needs_was == 0:
         return None
     days = matter.was.standing.days_past_due
-    if days >= matter.needs:
+    if days >= matter.needs_was:
         return Finding(name="was_overdue", speaks_for=LENDER, text="was_overdue", tells=_arrears_told, matter=matter)
     name = "fewer_days" if days else "nothing_overdue"
     return Finding(name=name, speaks_for=CUSTOMER, text=name, tells=_arrears_told, matter=matter)
@@ -92,10 +92,10 @@ def _arrears_told(matter: Matter) -> Told:
         "overdue_amount": money(was.overdue_amount, matter),
         "oldest_unpaid_due_on": render_day(was.oldest_unpaid_due_on),
         "next_due_on": render_day(was.next_due_on),
-        "needed": matter.needs,
+        "needed": matter.needs_was,
         "aim": matter.aim,
     }
-    params = {"day": sent_on(matter), "days": was.days_past_due, "needed": matter.needs}
+    params = {"day": sent_on(matter), "days": was.days_past_due, "needed": matter.needs_was}
     if was.days_past_due:
         params |= {"amount": facts["overdue_amount"], "due_on": facts["oldest_unpaid_due_on"]}
     return facts, params

@@ -34,9 +34,10 @@ class Matter:
     list.
 
     `rule`: the sending rule as known at the list (else as it was); `needs`: the days past due that the message
-    presupposes (0: none); `reminded`: the instalment (external id) that a reminder is about, as known at the list;
-    `tells`: whether the records hold this account at all; `behind`: the feeds that are too far behind the message to
-    speak against the customer; `kept`: what `bearing.once` has worked out.
+    presupposes by it (0: none); `needs_was`: by the rule as it was, which may have been corrected since; `reminded`:
+    the instalment (external id) that a reminder is about, as known at the list; `tells`: whether the records hold this
+    account at all; `behind`: the feeds that are too far behind the message to speak against the customer; `kept`: what
+    `once` has worked out.
     """
 
     __slots__ = (
@@ -53,6 +54,7 @@ class Matter:
         "listed",
         "message",
         "needs",
+        "needs_was",
         "pack",
         "reminded",
         "rule",
@@ -80,6 +82,12 @@ class Matter:
         self.needs: int = days_needed(
             category=message.category, aim=self.aim, min_dpd=rule.min_dpd if rule is not None else None
         )
+        self.needs_was: int = self.needs
+        if rule is not None and len(history.sending_rules) > 1:
+            self.needs_was = _needs_as_it_was(history, message, self.needs)
+            if self.needs_was != self.needs and listed is was:
+                # What the list knew of the account was all, but not what it knew of the rule.
+                self.listed = listed = was.again()
         self.reminded: str | None = (
             _reminded(listed, rule) if self.needs == 0 and message.category == "reminder" else None
         )
@@ -129,6 +137,16 @@ def _rule(history: History, message: CollectionMessage) -> SendingRuleVersion | 
         return None
     known_then = sending_rule_of(history=history, sending_rule=name, at=at, known_at=list_of(message))
     return known_then or sending_rule_of(history=history, sending_rule=name, at=at, known_at=None)
+
+
+def _needs_as_it_was(history: History, message: CollectionMessage, needs: int) -> int:
+    """The days past due that the message presupposes by the rule as it was when the list was made, with all that is
+    known today; `needs` where the rule is none any more. A rule that asks for more from a later instant on was in order
+    until then."""
+    rule = sending_rule_of(history=history, sending_rule=message.sending_rule, at=list_of(message), known_at=None)
+    if rule is None:
+        return needs
+    return days_needed(category=message.category, aim=rule.aim, min_dpd=rule.min_dpd)
 
 
 def _all_payments(history: History, at: datetime, was: Clock) -> tuple[StandingRepayment, ...]:
@@ -215,7 +233,7 @@ def faults(*, matter: Matter, clock: Clock) -> tuple[str, ...]:
 
 def _faults(matter: Matter, clock: Clock) -> tuple[str, ...]:
     stands = clock.standing
-    days, needs = stands.days_past_due, matter.needs
+    days, needs = stands.days_past_due, matter.needs_was if clock is matter.was else matter.needs
     if needs and not (stands.arrangement_kept or stands.paused):
         # Nearly always: only the days tell.
         if days == 0:

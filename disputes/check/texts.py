@@ -62,6 +62,7 @@ CHANGES: Mapping[str, str] = {
     "change_instalment_amount": "the instalment due on {due_on} was {after}, not {before}",
     "change_instalment_added": "an instalment of {amount} due on {due_on} was added",
     "change_instalment_removed": "the instalment of {amount} due on {due_on} was taken out",
+    "change_days_needed": "this kind of message needs {after:day} overdue, not {before:day}",
     "change_terms": "the terms of the loan",
     "change_more": "{count:change}",
 }

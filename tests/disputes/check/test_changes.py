@@ -67,6 +67,12 @@ STORIES = {
         f"due 1 2026-03-10 1000.00 version 1\ndue 1 2026-04-10 1000.00 version 2 {LATER}" + URGED,
         "the terms of the loan, an instalment was due on 10 April 2026",
     ),
+    "a sending rule that needs more days": (
+        "due 1 2026-03-10 1000.00\nrule R overdue min 1\n"
+        "rule R overdue min 5 version 2 posted 2026-03-20 effective 2026-03-01\n"
+        "message urge 2026-03-12T10:00 rule R",
+        "this kind of message needs 5 days overdue, not 1 day",
+    ),
     "a schedule that was replaced": (
         "due 1 2026-03-10 1000.00\nvoid v1 instalment i1 posted 2026-03-20\n"
         "due 2 2026-03-20 500.00 posted 2026-03-20 effective 2026-03-01\n"

@@ -251,6 +251,42 @@ STORIES = {
         """,
         ("customer_right", "system_error", None),
     ),
+    "a rule that was corrected backwards and needs more days than there were": (
+        """
+        due 1   2026-03-10  1000.00
+        rule R  overdue  min 1
+        rule R  overdue  min 5  version 2  posted 2026-03-20  effective 2026-03-01
+        message urge 2026-03-12T10:00  rule R
+        """,
+        ("partly_right", "stale_records", "backdated_change"),
+    ),
+    "a rule that was corrected backwards, with no arrears": (
+        """
+        due 1   2026-03-12  1000.00
+        rule R  overdue  min 1
+        rule R  overdue  min 5  version 2  posted 2026-03-20  effective 2026-03-01
+        message urge 2026-03-12T10:00  rule R
+        """,
+        ("customer_right", "system_error", None),
+    ),
+    "a rule that was corrected backwards and needs fewer days": (
+        """
+        due 1   2026-03-10  1000.00
+        rule R  overdue  min 5
+        rule R  overdue  min 1  version 2  posted 2026-03-20  effective 2026-03-01
+        message urge 2026-03-12T10:00  rule R
+        """,
+        ("lender_right", None, None),
+    ),
+    "a rule that was changed from a later day on": (
+        """
+        due 1   2026-03-10  1000.00
+        rule R  overdue  min 1
+        rule R  overdue  min 5  version 2  posted 2026-03-20
+        message urge 2026-03-12T10:00  rule R
+        """,
+        ("lender_right", None, None),
+    ),
     "arrears, but late records hid that they were too young for the rule": (
         """
         due 1   2026-03-01  1000.00
