@@ -9,7 +9,11 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from disputes.check import contacting, recipient
-from disputes.check.bearing import (
+from disputes.check.clocks import Clock
+from disputes.check.facts import ACCOUNT_GROUNDS
+from disputes.check.matter import PRESUPPOSING, Matter, change_since_list, faults, with_more_paid
+from disputes.check.permitting import is_unauthorised, permit_fault
+from disputes.check.presence import (
     ACCOUNT,
     AIMED,
     AMOUNT,
@@ -24,10 +28,6 @@ from disputes.check.bearing import (
     bears_on,
     once,
 )
-from disputes.check.clocks import Clock
-from disputes.check.facts import ACCOUNT_GROUNDS
-from disputes.check.matter import PRESUPPOSING, Matter, change_since_list, faults, with_more_paid
-from disputes.check.permitting import is_unauthorised, permit_fault
 from disputes.check.recipient import RECIPIENT_GROUNDS
 from disputes.check.standing import ZERO
 
@@ -60,7 +60,7 @@ class Cause(NamedTuple):
     in_part: str = NEVER
     counts: bool = True
     needs: int = 0
-    """The facts (bits of `bearing`) without which it cannot hold."""
+    """The facts (bits of `presence`) without which it cannot hold."""
 
     def detail_of(self, matter: Matter) -> str | None:
         """The detail, of a matter in which it holds."""

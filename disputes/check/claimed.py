@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from disputes.check.bearing import once
 from disputes.check.facts import ClaimedPayment, RepaymentVersion
 from disputes.check.matter import Matter
+from disputes.check.presence import once
 from disputes.check.standing import local_day
 from disputes.check.versions import StandingRepayment, group, known
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
 
-from disputes.check.bearing import once
 from disputes.check.facts import CustomerVersion, SentMessage
 from disputes.check.matter import Matter
 from disputes.check.permitting import permit_of
+from disputes.check.presence import once
 from disputes.check.recipient import owner_of, owner_then
 from disputes.check.standing import local_day, zone_named
 from disputes.check.versions import true_at

@@ -11,7 +11,11 @@ from functools import lru_cache
 
 from disputes.check import amounts, changes, claims, contacts
 from disputes.check.account import render_day
-from disputes.check.bearing import (
+from disputes.check.causes import UNCOLLECTING, presses_before_due, reminds_of_nothing, stale_detail, stale_records
+from disputes.check.finding import CUSTOMER, LENDER, NOBODY, Finding, Told, money, repayment_facts, sent_on
+from disputes.check.matter import Matter, change_since_list, faults, left_of
+from disputes.check.permitting import unauthorised
+from disputes.check.presence import (
     ACCOUNT,
     AIMED,
     AMOUNT,
@@ -32,10 +36,6 @@ from disputes.check.bearing import (
     REPROACHED,
     SPARED,
 )
-from disputes.check.causes import UNCOLLECTING, presses_before_due, reminds_of_nothing, stale_detail, stale_records
-from disputes.check.finding import CUSTOMER, LENDER, NOBODY, Finding, Told, money, repayment_facts, sent_on
-from disputes.check.matter import Matter, change_since_list, faults, left_of
-from disputes.check.permitting import unauthorised
 from disputes.check.recipient import whose_phone
 from disputes.check.standing import ZERO, covers, local_day
 

@@ -6,10 +6,10 @@ from datetime import timedelta
 from typing import Any
 
 from disputes.check.account import render_instant
-from disputes.check.bearing import once
 from disputes.check.facts import CollectionMessage, PermitFact, StandingHold
 from disputes.check.finding import CUSTOMER, Finding
 from disputes.check.matter import Matter
+from disputes.check.presence import once
 
 AGAINST_HOLD = "against_hold"
 CLOCKS_APART = timedelta(minutes=1)

@@ -11,15 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from disputes.check import bearing
+from disputes.check import presence
 from disputes.check.account import account_at, render, render_clocks
-from disputes.check.bearing import ACCOUNT, EVERYTHING, REPROACHED, bears_on
 from disputes.check.causes import CAUSES, causes_of
 from disputes.check.clocks import clocks_by_version, clocks_of
 from disputes.check.criteria import CRITERIA, NEEDS, findings_of
 from disputes.check.facts import ALWAYS, GROUNDS, Arrangement, CollectionMessage, History, SendingRuleVersion, Watermark
 from disputes.check.judging import judge, judge_slowly
 from disputes.check.matter import matter_of
+from disputes.check.presence import ACCOUNT, EVERYTHING, REPROACHED, bears_on
 from disputes.policy.packs import SHIPPED, load_packs
 from tests.disputes.check import test_sending_properties as sending
 from tests.disputes.check.book import claim, read_book
@@ -174,6 +174,6 @@ def test_most_plain_worlds_take_the_short_way_and_worlds_of_versions_the_long_on
 def test_no_two_kinds_of_facts_share_a_bit_and_every_criterion_that_is_skipped_is_one():
     assert set(NEEDS) <= set(CRITERIA)
     assert all(0 <= needs <= EVERYTHING for needs in (*NEEDS.values(), *(cause.needs for cause in CAUSES)))
-    bits = {name: bit for name, bit in vars(bearing).items() if type(bit) is int and name != "EVERYTHING"}
+    bits = {name: bit for name, bit in vars(presence).items() if type(bit) is int and name != "EVERYTHING"}
     assert max(Counter(bits.values()).values()) == 1
     assert sum(bits.values()) == EVERYTHING
