@@ -185,7 +185,7 @@ class _Chunk:
             category=item.category,
             sending_rule=item.sending_rule,
             vendor=item.vendor,
-            reply_to=item.reply_to,
+            reply_to=item.reply_to if decision.answers else None,
             granted_at=at,
             expires_at=at + self.good_for,
         )

@@ -107,8 +107,8 @@ class Permit(models.Model):
 
     The table is made by the second migration: partitioned by month, by range of the id, whose time only says where
     the row stands; `granted_at` is the database's clock under the lanes and decides. `customer`: the loan's, as read
-    under the lanes. A permit counts as a contact from `granted_at` on, until `unused_at`, or 24 hours without a
-    message.
+    under the lanes; `reply_to`: the person's own message whose one answer it is. A permit counts as a
+    contact from `granted_at` on, until `unused_at`, or 24 hours without a message.
     """
 
     id = IdField()

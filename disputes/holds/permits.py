@@ -104,6 +104,7 @@ def permits_covered(*, keys: Sequence[str], hold: HoldFact, pack: Pack, now: dat
             loan=row.loan,
             surveys_only=not _message_key(row, covers, owner),
             pack=pack,
+            answers_own_message=row.reply_to is not None,
         )
     )
 

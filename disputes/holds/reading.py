@@ -17,6 +17,7 @@ from django.db import connection
 from config.values.ids import floor_of
 from disputes.check.facts import Position
 from disputes.holds.permits import CLOCKS_DIFFER, COUNTS_FOR
+from disputes.holds.replies import read_replies
 from disputes.holds.walking import CustomerFact, GateFacts, GateItem, HoldFact, LivePermit, PhoneFact, RuleFact, Taken
 from disputes.lanes.locking import check_outermost, lane_of_customer, lane_of_loan, lane_of_phone
 from disputes.policy.caps import Contact
@@ -121,6 +122,7 @@ def read_facts(
         behind=feeds_behind(pack=pack, reached=dict(rows["watermark"]), at=at),
         live={row[0]: _live(row) for row in rows["live"]},
         taken=[Taken(contact=_contact(row)) for row in rows["contact"]],
+        replies=read_replies(items=items, at=at, now=now),
     )
     own = {
         digest: frozenset(phone.customer for phone in theirs if phone.role == "own")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
@@ -131,7 +131,9 @@ class GateFacts:
 
     `owner`: loan → its customer (None: nobody's yet); `positions`, `customers`: made when they are asked for, so that
     what cannot be read spoils its own item alone; `covers`: key → the holds that stand; `behind`: the feeds that are
-    too old to tell; `live`: request id → this caller's permit; `taken`: the contacts that count, in any order.
+    too old to tell; `live`: request id → this caller's permit; `taken`: the contacts that count, in any order;
+    `replies`: a person's own message, by the sender's id and the phone that it came from → the permit of its answer,
+    None where there is none yet.
     """
 
     at: datetime
@@ -146,25 +148,35 @@ class GateFacts:
     behind: tuple[str, ...]
     live: Mapping[str, LivePermit]
     taken: Sequence[Taken]
+    replies: Mapping[tuple[str, bytes], uuid.UUID | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Decision:
     """`reasons` empty: allowed. `permit`: the one that the same request was given before; `customer`: whose contact
-    it is."""
+    it is; `answers`: it is the one answer to the person's own message."""
 
     reasons: tuple[str, ...] = ()
     next_allowed_at: datetime | None = None
     permit: LivePermit | None = None
     customer: str | None = None
+    answers: bool = False
 
     @property
     def allowed(self) -> bool:
         return not self.reasons
 
 
-def stops(*, hold: HoldFact, category: str, loan: str | None, surveys_only: bool, pack: Pack) -> bool:
-    """Whether a hold that covers a message denies it.
+def stops(
+    *,
+    hold: HoldFact,
+    category: str,
+    loan: str | None,
+    surveys_only: bool,
+    pack: Pack,
+    answers_own_message: bool = False,
+) -> bool:
+    """Whether a hold that covers a message denies it. `answers_own_message`: it is the one answer to the person's own.
 
     An opt-out stops all but what the pack lets through. Any other hold stops collection and surveys; what always
     passes (``statutory`` ``service``) it stops only on a phone that is held as a wrong number, where it could reveal
@@ -174,7 +186,7 @@ def stops(*, hold: HoldFact, category: str, loan: str | None, surveys_only: bool
     if surveys_only:
         return category == "survey" and hold.reason != "opted_out"
     if hold.reason == "opted_out":
-        return not passes_opt_out(pack=pack, category=category)
+        return not passes_opt_out(pack=pack, category=category, answers_own_message=answers_own_message)
     if category not in pack.always_pass:
         return True
     return is_wrong_number(hold) and not (category == "service" and loan is None)
@@ -195,6 +207,7 @@ class Walk:
         self.facts = facts
         self._by_key: dict[object, list[Taken]] = {}
         self._customers: dict[str, CustomerFact | None] = {}
+        self._answered: set[tuple[str, bytes]] = set()
         for one in facts.taken:
             self._count(one)
 
@@ -203,6 +216,8 @@ class Walk:
         decision = self.look(item)
         if decision.allowed and decision.permit is None:
             self._count(Taken(contact=self._contact(item, decision.customer, self.facts.at)))
+            if decision.answers and item.reply_to is not None:
+                self._answered.add((item.reply_to, item.phone))
         return decision
 
     def look(self, item: GateItem) -> Decision:
@@ -215,10 +230,12 @@ class Walk:
         if live is not None and not live.is_for(item):
             return Decision(reasons=("malformed",))
         customer, reasons = self._owner(item)
-        reasons |= self._held(item, customer)
+        answers = self._answers(item, live)
+        reasons |= self._held(item, customer, answers)
         if item.category in COLLECTING and item.loan is not None and customer is not None:
             reasons |= self._account(item)
-        hours = self._hours(item, customer) if "unknown_loan" not in reasons else HoursAnswer(allowed=True)
+        asks_hours = "unknown_loan" not in reasons
+        hours = self._hours(item, customer, answers=answers) if asks_hours else HoursAnswer(allowed=True)
         caps = self._caps(item, customer, facts.at)
         if live is None:
             reasons |= set() if hours.allowed else {"outside_hours"}
@@ -226,7 +243,18 @@ class Walk:
         if reasons:
             ordered = tuple(reason for reason in REASONS if reason in reasons)
             return Decision(reasons=ordered, next_allowed_at=self._next(item, customer, reasons, hours, caps))
-        return Decision(permit=live, customer=customer)
+        return Decision(permit=live, customer=customer, answers=answers)
+
+    def _answers(self, item: GateItem, live: LivePermit | None) -> bool:
+        """Whether it is the one answer to a message of the person's: nothing has answered that yet, or the permit of
+        this very request has."""
+        if item.reply_to is None:
+            return False
+        key = (item.reply_to, item.phone)
+        if key not in self.facts.replies or key in self._answered:
+            return False
+        answer = self.facts.replies[key]
+        return answer is None or (live is not None and live.id == answer)
 
     def _owner(self, item: GateItem) -> tuple[str | None, set[str]]:
         """The item's customer, and what of loan and phone is not known.
@@ -274,7 +302,7 @@ class Walk:
     def _day(self, customer: str | None) -> date:
         return self.facts.at.astimezone(ZoneInfo(self._zones(customer)[0])).date()
 
-    def _held(self, item: GateItem, customer: str | None) -> set[str]:
+    def _held(self, item: GateItem, customer: str | None, answers: bool) -> set[str]:
         """The reasons of the holds that deny it."""
         facts = self.facts
         persons = {customer} if customer else set()
@@ -289,7 +317,14 @@ class Walk:
             for surveys_only, names in ((False, keys), (True, about))
             for name in names
             for hold in facts.covers.get(name, ())
-            if stops(hold=hold, category=item.category, loan=item.loan, surveys_only=surveys_only, pack=facts.pack)
+            if stops(
+                hold=hold,
+                category=item.category,
+                loan=item.loan,
+                surveys_only=surveys_only,
+                pack=facts.pack,
+                answers_own_message=answers,
+            )
         }
 
     def _account(self, item: GateItem) -> set[str]:
@@ -312,7 +347,7 @@ class Walk:
             reasons.add("arrangement")
         return reasons
 
-    def _hours(self, item: GateItem, customer: str | None, at: datetime | None = None) -> HoursAnswer:
+    def _hours(self, item: GateItem, customer: str | None, at: datetime | None = None, *, answers: bool) -> HoursAnswer:
         known = self._customer(customer)
         return check_hours(
             pack=self.facts.pack,
@@ -320,6 +355,7 @@ class Walk:
             zones=self._zones(customer),
             preferences=known.wishes if known else None,
             category=item.category,
+            answers_own_message=answers,
         )
 
     def _contact(self, item: GateItem, customer: str | None, at: datetime) -> Contact:
@@ -355,5 +391,5 @@ class Walk:
         if caps.allowed:
             return hours.next_allowed_at
         at = caps.next_allowed_at
-        then = self._hours(item, customer, at)
+        then = self._hours(item, customer, at, answers=False)
         return at if then.allowed else then.next_allowed_at
