@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 from django.db import connection, transaction
+from django.utils import timezone
 
-from disputes.holds.gate import decide
+from disputes.holds import reading
+from disputes.holds.policies import pack_in_force
 from tests.disputes.holds import scene
 
 pytestmark = pytest.mark.django_db
@@ -24,14 +26,22 @@ def sequential_scans() -> int:
         return int(cursor.fetchone()[0])
 
 
-def decide_once() -> None:
-    decide(items=[scene.item(category="statutory")], caller="t", permit_seconds=60, dry_run=True)
+def read_once() -> None:
+    """What a single decision reads in one call. Who owns what is read before it by statements that are planned by what
+    the tables hold at that time, and so are no matter of plans that are kept."""
+    reading.read_facts(
+        items=[scene.item(category="statutory")],
+        lanes=None,
+        caller="t",
+        pack_at=lambda at: pack_in_force(at=at),
+        now=timezone.now(),
+    )
 
 
 def test_a_decision_whose_plan_was_made_on_empty_tables_reads_none_of_them_through() -> None:
     scene.lender()
     before = sequential_scans()
-    decide_once()
+    read_once()
     assert sequential_scans() == before
 
 
@@ -43,6 +53,6 @@ def test_the_same_read_through_every_table_if_it_might() -> None:
             " RESET enable_seqscan"
         )
         before = sequential_scans()
-        decide_once()
+        read_once()
         assert sequential_scans() > before
         transaction.set_rollback(True)
