@@ -11,6 +11,7 @@ class DisputesConfig(AppConfig):
     def ready(self) -> None:
         """Reads the packs, so that a broken one stops the start; hangs on the import and on the sending of notices what
         higher rooms do inside them, and on the migration the groups of the back office."""
+        from disputes.cases.answering import withhold_acknowledgement
         from disputes.desk.groups import apply_groups
         from disputes.holds.covering import extend_holds
         from disputes.holds.permits import mark_used
@@ -31,4 +32,5 @@ class DisputesConfig(AppConfig):
         if note_sends not in hooks.on_messages_arrived:
             hooks.on_messages_arrived.append(note_sends)
         before_sending.update(dict.fromkeys(KINDS, withhold_opted_out))
+        before_sending["acknowledgement"] = withhold_acknowledgement
         post_migrate.connect(apply_groups, dispatch_uid="disputes.desk.groups")

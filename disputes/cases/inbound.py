@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -173,9 +172,3 @@ def _add_comment(said: InboundMessage, dispute: Dispute, *, now: datetime) -> No
     except lifecycle.WrongState:
         # It was closed meanwhile: begun again, the text finds another, or is kept.
         raise BeginAgain() from None
-
-
-def answers_of(*, dispute_id: uuid.UUID) -> InboundMessage | None:
-    """The text that opened the dispute, whose answer the acknowledgement is; None where no text did."""
-    opened = InboundMessage.objects.filter(dispute=dispute_id, kind=InboundKind.DISPUTE)
-    return opened.order_by("pk").first()

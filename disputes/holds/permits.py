@@ -207,6 +207,14 @@ def hand_back(*, permit: uuid.UUID) -> datetime:
     return unused_at
 
 
+def hand_back_expired(*, caller: str, request_id: str, since: datetime) -> int:
+    """Hands back what a request was granted, no earlier than `since`, and did not use in time: asked again, it is given
+    another. One UPDATE; opens no transaction. Returns how many."""
+    granted = Permit.objects.filter(caller=caller, request_id=request_id, pk__gte=floor_of(since - CLOCKS_DIFFER))
+    left = granted.filter(expires_at__lte=_clock_timestamp(), unused_at__isnull=True, message__isnull=True)
+    return left.update(unused_at=Now())
+
+
 def mark_used(messages: Iterable[Any]) -> int:
     """Messages that were recorded bring their permits back: each then counts as its message, not twice.
 

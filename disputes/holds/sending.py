@@ -69,10 +69,10 @@ def _as_uuid(text: str | None) -> uuid.UUID | None:
 def holds_over(
     *, messages: Sequence[Message], histories: Mapping[str, History]
 ) -> dict[uuid.UUID, tuple[StandingHold, ...]]:
-    """By message: the holds that covered it at the instant sent and stop its category, oldest first. One statement.
+    """By message: the holds that covered it at the instant sent and stop its category, oldest first. Two statements.
 
     The customer is whose loan it was then, with all that is known today. When a hold was released is left out: it
-    stood.
+    stood. What the pack lets through to an opted-out number, the one answer to its own message among it, was not held.
     """
     asked: list[tuple[uuid.UUID, datetime, str]] = []
     by_id = {one.pk: one for one in messages}
@@ -81,6 +81,7 @@ def holds_over(
             asked += [(one.pk, one.sent_at, key) for key in _keys(one, histories.get(one.loan or ""))]
     if not asked:
         return {}
+    answering = _answering(messages)
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -102,6 +103,7 @@ def holds_over(
                 loan=message.loan,
                 surveys_only=not stops_messages(key),
                 pack=pack_in_force(at=message.sent_at),
+                answers_own_message=message_id in answering,
             ):
                 continue
             # The key that covered it first.
@@ -109,6 +111,15 @@ def holds_over(
                 hold_id, StandingHold(id=str(hold_id), source=source, reason=reason, since=since)
             )
     return {message_id: tuple(holds.values()) for message_id, holds in found.items()}
+
+
+def _answering(messages: Sequence[Message]) -> set[uuid.UUID]:
+    """Those whose permit is of the one answer to the person's own message."""
+    named = {one.pk: permit for one in messages if (permit := _as_uuid(one.permit)) is not None}
+    if not named:
+        return set()
+    answers = set(Permit.objects.filter(pk__in=named.values(), reply_to__isnull=False).values_list("pk", flat=True))
+    return {pk for pk, permit in named.items() if permit in answers}
 
 
 def _keys(message: Message, history: History | None) -> list[str]:

@@ -9,8 +9,9 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
+from disputes.cases.answering import withhold_acknowledgement
 from disputes.cases.models import Comment, Dispute
-from disputes.holds.models import Hold
+from disputes.holds.models import Hold, Permit
 from disputes.inbound.models import InboundMessage
 from disputes.notices.models import Notice
 from tests.callers import Api, customer, system
@@ -222,3 +223,43 @@ def test_a_bad_body_names_its_field_and_leaves_nothing(carrier: Api, wrong: dict
 
 def test_an_empty_text_is_kept_too(carrier: Api) -> None:
     assert told(carrier, "")["kind"] == "kept"
+
+
+class TestTheAnswerToATextWhoseNumberOptedOut:
+    @pytest.fixture(autouse=True)
+    def us(self, settings: Any) -> None:
+        settings.POLICY_PACK = "us"
+
+    def ask(self, reply_to: str) -> list[str]:
+        item = {"phone": PHONE, "channel": "sms", "category": "service", "reply_to": reply_to}
+        reasons: list[str] = (
+            system("gate").post("/api/v1/gate/decisions", {"items": [item]}).json()["decisions"][0]["reasons"]
+        )
+        return reasons
+
+    def test_goes_out_and_is_the_only_one(self, carrier: Api) -> None:
+        now = timezone.now().isoformat()
+        told(carrier, "STOP", received_at=now)
+        told(carrier, "DISPUTE", received_at=now, id="d-1")
+        work()
+        assert [(one.kind, one.state) for one in Notice.objects.all()] == [("acknowledgement", "handed_over")]
+        assert self.ask("d-1") == ["opted_out"]
+
+    def test_waits_for_nobody_where_somebody_else_has_answered(self, carrier: Api) -> None:
+        now = timezone.now().isoformat()
+        told(carrier, "STOP", received_at=now)
+        told(carrier, "DISPUTE", received_at=now, id="d-1")
+        assert self.ask("d-1") == []
+        work()
+        assert [(one.state, one.failure) for one in Notice.objects.all()] == [("failed", "withheld: opted_out")]
+
+    def test_is_tried_again_after_its_permit_has_expired(self, carrier: Api) -> None:
+        now = timezone.now().isoformat()
+        told(carrier, "STOP", received_at=now)
+        told(carrier, "DISPUTE", received_at=now)
+        notice = Notice.objects.get()
+        assert withhold_acknowledgement(notice, timezone.now()) == ""
+        assert withhold_acknowledgement(notice, timezone.now()) == ""
+        Permit.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+        assert withhold_acknowledgement(notice, timezone.now()) == ""
+        assert Permit.objects.filter(unused_at__isnull=True).count() == 1
