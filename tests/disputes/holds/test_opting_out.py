@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from unittest.mock import patch
+from urllib.parse import urlencode
 
 import pytest
 from django.db import transaction
 
 from config.fields import phone_digest
+from disputes.holds import opting_out
 from disputes.holds.models import Hold, SuppressionChange
 from disputes.holds.opting_out import opt_out
+from disputes.journal.models import Event
 from tests import callers
 from tests.disputes.holds import scene
+from tests.disputes.holds.test_guarantee import naps_between_statements, without_the_lock
 from tests.races import at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -101,3 +106,67 @@ def test_a_bad_body_names_its_field(desk: callers.Api, wrong: dict[str, Any], at
         answer = desk.post(address, wrong)
         assert answer.status_code == 400
         assert answer.json()["errors"][0]["attr"] == attr
+
+
+def opt_out_against_gate(rounds: int) -> list[str]:
+    """A gate and an opt-out at once, round after round: what went wrong in each."""
+    wrong = []
+    for n in range(1, rounds + 1):
+
+        def act(n: int = n) -> set[str]:
+            with transaction.atomic(durable=True):
+                out = opt_out(phone=scene.digest(n), source="STOP", actor=scene.ACTOR, now=datetime.now(tz=UTC))
+                return {str(permit.id) for permit in out.permits_out}
+
+        answer, listed = at_once([lambda n=n: scene.ask(scene.item(n))[0], act])
+        if answer.permit is not None and str(answer.permit.id) not in listed:
+            wrong.append("a permit that nobody recalls")
+        elif answer.permit is None and answer.reasons != ("opted_out",):
+            wrong.append(str(answer.reasons))
+        if scene.reasons(scene.item(n)) != [("opted_out",)]:
+            wrong.append("granted after it")
+    return wrong
+
+
+def test_an_opt_out_lists_the_permit_that_was_before_it_or_it_is_refused() -> None:
+    scene.lender(customers=30, loans=1)
+    with naps_between_statements():
+        assert opt_out_against_gate(30) == []
+
+
+def test_control_without_the_lock_a_permit_is_lost() -> None:
+    scene.lender(customers=30, loans=1)
+    with naps_between_statements(), without_the_lock(), patch.object(opting_out, "take_lanes", lambda lanes: None):
+        assert "a permit that nobody recalls" in opt_out_against_gate(30)
+
+
+def test_what_stood_when_is_known_afterwards(desk: callers.Api) -> None:
+    reader = callers.system("suppressions:read")
+    desk.post("/api/v1/opt-outs", body())
+    desk.post("/api/v1/opt-ins", body() | {"source": "branch"})
+    desk.post("/api/v1/opt-outs", body())
+    first, second = Hold.objects.order_by("pk")
+    assert first.released_at is not None
+
+    def at(instant: datetime) -> list[str]:
+        named = {"phone": scene.number(1), "at": instant.isoformat()}
+        found = reader.get(f"/api/v1/suppressions?{urlencode(named)}").json()["results"]
+        return [one["id"] for one in found]
+
+    assert at(first.placed_at - timedelta(microseconds=1)) == []
+    assert at(first.placed_at) == [str(first.pk)]
+    assert at(first.released_at) == []
+    assert at(second.placed_at) == [str(second.pk)]
+
+
+def test_both_ways_are_journalled_without_the_number(desk: callers.Api) -> None:
+    desk.post("/api/v1/opt-outs", body())
+    desk.post("/api/v1/opt-ins", body() | {"source": "branch form 7"})
+    placed, released = Event.objects.filter(subject_type="hold").order_by("id")
+    assert (placed.kind, released.kind, released.data["why"]) == (
+        "hold.placed",
+        "hold.released",
+        "opted in: branch form 7",
+    )
+    assert {event.actor_type for event in (placed, released)} == {"client"}
+    assert scene.number(1)[-8:] not in f"{placed.data}{released.data}"
