@@ -5,12 +5,12 @@ from __future__ import annotations
 import uuid
 from datetime import datetime
 
-from disputes.holds.models import Hold, Reason, Source
+from disputes.holds.models import Hold, Reason, Scope, Source
 from disputes.holds.placing import PlacedHold, number_changes, place_hold, release_hold
 from disputes.holds.scopes import Covers, scope_of_covers
 from disputes.journal.recording import Actor
 
-SUPERVISORS = frozenset({Reason.RECORDS_NOT_CORRECTED, Reason.WRONG_NUMBER})
+SUPERVISORS = frozenset({Reason.RECORDS_NOT_CORRECTED, Reason.WRONG_NUMBER, Reason.RULE_PAUSED})
 """Holds that only a supervisor lifts: what stands in their way is not over because an agent says so."""
 LONGEST = 200
 
@@ -50,6 +50,32 @@ def place(
         now=now,
         dispute=dispute,
         why=said,
+    )
+    number_changes()
+    return placed
+
+
+def pause_rule(*, rule: str, why: str, actor: Actor, now: datetime, supervisor: bool) -> PlacedHold:
+    """Stops every message of a sending rule (its external id) until a supervisor lifts the hold: the gate answers
+    ``rule_paused``.
+
+    Needs the outermost transaction; may raise BeginAgain. A rule that is paused already is paused by this as well: the
+    last to go frees it. Raises CannotHold: not a supervisor, no rule named, or no reason given. The gate takes no lane
+    of a rule, since all that it sends would wait for one another: a decision that is being made in this moment may
+    still be let out, and is not in `permits_out`.
+    """
+    if not supervisor:
+        raise CannotHold("Only a supervisor pauses a sending rule.")
+    if not rule:
+        raise CannotHold("Say which sending rule to pause.")
+    placed = place_hold(
+        source=Source.MANUAL,
+        scope=Scope.SENDING_RULE,
+        reason=Reason.RULE_PAUSED,
+        covers=Covers(rules=frozenset({rule})),
+        actor=actor,
+        now=now,
+        why=_said(why),
     )
     number_changes()
     return placed
