@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.db import connections
 from django.test import TransactionTestCase
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
@@ -67,6 +69,13 @@ def _empty_tables(self: TransactionTestCase) -> None:
 @pytest.fixture(autouse=True, scope="session")
 def _keep_what_a_migration_filled() -> None:
     TransactionTestCase._fixture_teardown = _empty_tables  # type: ignore[attr-defined]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _places_of_its_own() -> None:
+    """Places for bulk calls are locks of a deployment, which its secret key names: two processes of tests are two
+    deployments, and neither takes the other's places."""
+    settings.SECRET_KEY = f"{settings.SECRET_KEY}-{os.getpid()}"
 
 
 @pytest.fixture(scope="session")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
-import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, ClassVar
 
+import msgspec
 from django.core.exceptions import ValidationError as NotValid
 from django.http import HttpRequest, StreamingHttpResponse
 from django.urls import path
@@ -19,10 +18,11 @@ from rest_framework.exceptions import ErrorDetail, NotFound, UnsupportedMediaTyp
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from config.api.bulk import BULK_FROM, SpooledAnswer, body_chunks, body_length
 from config.api.callers import Caller
 from config.api.fields import MoneyField
 from config.api.pagination import CursorPages
-from config.api.places import Place, take_place
+from config.api.places import take_place
 from config.api.views import ServiceView
 from disputes.check.account import account_at, render
 from disputes.records import queries, rendering
@@ -33,42 +33,10 @@ from disputes.records.importing import Result
 from disputes.records.models import RECORD_TYPES, Loan
 from disputes.records.versions import stored_record
 
-CHUNK = 64 * 1024
-IN_MEMORY = 1024 * 1024
-"""Bytes of an answer that are kept in memory before it goes to a temporary file."""
-BULK_FROM = 1024 * 1024
-"""Bytes of a body from which an import is a bulk call; one of unknown length is."""
 NDJSON = "application/x-ndjson"
 CSV = "text/csv"
 _CHARSET = re.compile(r'charset\s*=\s*"?([^\s";]+)')
 READS = (NDJSON, "application/ndjson", "application/jsonl", "application/x-jsonlines", "application/json")
-
-
-class Answer:
-    """The answer of an import, kept until the whole body has been read, so that a client may send everything before it
-    reads. Closing it frees the file and the place."""
-
-    def __init__(self, place: Place | None) -> None:
-        self._place = place
-        self._file = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115 - closed with the response
-
-    def write(self, row: dict[str, Any]) -> None:
-        self._file.write(json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode() + b"\n")
-
-    def rewind(self) -> int:
-        """Back to the beginning. Returns the length in bytes."""
-        length = self._file.tell()
-        self._file.seek(0)
-        return length
-
-    def __iter__(self) -> Iterator[bytes]:
-        while chunk := self._file.read(CHUNK):
-            yield chunk
-
-    def close(self) -> None:
-        self._file.close()
-        if self._place is not None:
-            self._place.leave()
 
 
 _ERROR = inline_serializer(
@@ -123,13 +91,13 @@ class ImportView(ServiceView):
         dry_run = _read_flag(request, "dry_run")
         allow_changes = _read_flag(request, "allow_changes")
         content_type = _check_content(request)
-        length = _length(plain)
-        answer = Answer(take_place() if length is None or length >= BULK_FROM else None)
+        length = body_length(plain)
+        answer = SpooledAnswer(take_place() if length is None or length >= BULK_FROM else None)
         try:
-            lines = split_lines(_chunks(plain, length=length))
+            lines = split_lines(body_chunks(plain, length=length))
             pieces = _read_csv(request, lines) if content_type == CSV else ndjson_pieces(lines)
             for result in _import_guarded(Feed(pieces), dry_run=dry_run, allow_changes=allow_changes):
-                answer.write(result.render())
+                answer.write(msgspec.json.encode(result.render()) + b"\n")
         except BaseException:
             answer.close()
             raise
@@ -185,21 +153,6 @@ def _check_content(request: Request) -> str:
     if encoding not in ("", "identity"):
         raise UnsupportedMediaType(encoding, "This call reads no compressed body.")
     return CSV if content_type == CSV else NDJSON
-
-
-def _length(request: HttpRequest) -> int | None:
-    """The body's length in bytes; None where it comes in chunks, and the server marks its end."""
-    length = request.META.get("CONTENT_LENGTH") or ""
-    if length.isdigit():
-        return int(length)
-    return None if request.META.get("wsgi.input_terminated") else 0
-
-
-def _chunks(request: HttpRequest, *, length: int | None) -> Iterator[bytes]:
-    """The body as it comes. One of unknown length is read from the server itself: Django takes it for empty."""
-    source = request.META["wsgi.input"] if length is None else request
-    while chunk := source.read(CHUNK):
-        yield chunk
 
 
 class StoredVersionSerializer(serializers.Serializer[Any]):
