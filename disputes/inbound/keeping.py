@@ -49,7 +49,7 @@ def keep(
     )
     # ON CONFLICT waits for whoever writes the same text now, so that the next statement sees which of two is there.
     InboundMessage.objects.bulk_create([said], ignore_conflicts=True)
-    stored = InboundMessage.objects.get(caller=caller, external_id=external_id)
+    [stored] = InboundMessage.objects.filter(caller=caller, external_id=external_id)
     if bytes(stored.content) != content:
         raise OtherText(external_id)
     return stored, stored.pk == said.pk
