@@ -148,7 +148,7 @@ def planted(service: FaultsStack) -> Callable[[str], Scene]:
     return plant
 
 
-PATIENCE = 30.0
+PATIENCE = 5.0
 """Seconds that a call which nothing stops may take at the most, on a machine that is busy with other tests."""
 LOCKED_OUT = 1.5
 """Seconds after which a call that has not come back is taken to wait for a lock."""
@@ -202,24 +202,34 @@ def a_reader_pages_while_two_holds_are_numbered(scene: Scene, *, within: float =
     return through
 
 
+def gone_through(scene: Scene, act: Callable[..., bool]) -> Scene:
+    """The scene in which nothing stopped the second call. Where it came to the web process that waits in the first
+    one, it could not: then once more, in a scene of its own."""
+    for _ in range(8):
+        if act(scene, within=PATIENCE):
+            return scene
+        scene = Scene(scene.service)
+    raise AssertionError("the second call never went through")
+
+
 HOWS = {"neither before the hold nor refused"}
 
 
 def test_without_the_lane_lock_the_checker_finds_the_permit(planted: Callable[[str], Scene]) -> None:
     scene = planted("lanes")
-    assert a_permit_is_granted_while_a_dispute_opens(scene)
+    scene = gone_through(scene, a_permit_is_granted_while_a_dispute_opens)
     assert {breach.how for breach in scene.found()} == HOWS
 
 
 def test_without_a_second_look_at_the_owner_the_checker_finds_the_permit(planted: Callable[[str], Scene]) -> None:
     scene = planted("owners")
-    assert a_loan_moves_while_the_gate_asks(scene)
+    scene = gone_through(scene, a_loan_moves_while_the_gate_asks)
     assert {breach.how for breach in scene.found()} == HOWS
 
 
 def test_without_the_feeds_lock_the_checker_finds_the_missed_row(planted: Callable[[str], Scene]) -> None:
     scene = planted("number")
-    assert a_reader_pages_while_two_holds_are_numbered(scene)
+    scene = gone_through(scene, a_reader_pages_while_two_holds_are_numbered)
     assert {breach.how for breach in scene.feed_missed()} == {"a row of the feed that a reader missed"}
 
 
