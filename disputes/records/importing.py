@@ -12,14 +12,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from itertools import chain
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import msgspec
 import structlog
 from django.db import DataError, IntegrityError, OperationalError, connection, transaction
 
 from config.api import locks
-from disputes.records.reading import Errors, Line, Refused, length_of, read_line
+from disputes.records.reading import Errors, Line, Refused, read_line
 from disputes.records.rehearsing import Rehearsal
 from disputes.records.settling import Added, settle
 from disputes.records.walking import Outcome, read_records, walk
@@ -37,17 +37,13 @@ _WORTH_ANOTHER_TRY = {"40P01", "40001"}
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What became of one line: ``created``, ``updated``, ``unchanged``, ``stale`` (kept as history) or ``error``.
-
-    `end`: how many bytes of the file this line and all before it take, each with one line end: where the next begins.
-    """
+    """What became of one line: ``created``, ``updated``, ``unchanged``, ``stale`` (kept as history) or ``error``."""
 
     line: int
     type: str | None
     external_id: str | None
     result: str
     errors: Errors = []
-    end: int = 0
 
     def render(self) -> dict[str, Any]:
         """JSON-ready, as the answer shows it."""
@@ -96,21 +92,13 @@ def import_lines(
             rehearsal.close()
 
 
-class Raw(NamedTuple):
-    """A line as it came; `end`: as in `Result`."""
-
-    number: int
-    end: int
-    bytes: bytes
-
-
-def _batches(lines: Iterable[bytes]) -> Iterator[list[Raw]]:
-    batch: list[Raw] = []
-    size = end = 0
-    for number, raw in enumerate(lines, start=1):
-        end += length_of(raw) + 1
-        batch.append(Raw(number, end, raw))
-        size += len(raw)
+def _batches(lines: Iterable[bytes]) -> Iterator[list[tuple[int, bytes]]]:
+    """Lines with their numbers, from 1."""
+    batch: list[tuple[int, bytes]] = []
+    size = 0
+    for numbered in enumerate(lines, start=1):
+        batch.append(numbered)
+        size += len(numbered[1])
         if len(batch) >= BATCH_LINES or size >= BATCH_BYTES:
             yield batch
             batch, size = [], 0
@@ -133,33 +121,28 @@ def collector_at_rest() -> Iterator[None]:
 
 
 def _results(
-    batch: list[Raw], *, rehearsal: Rehearsal | None, bulk: bool, watch: BatchWatch | None, now: datetime
+    batch: list[tuple[int, bytes]], *, rehearsal: Rehearsal | None, bulk: bool, watch: BatchWatch | None, now: datetime
 ) -> list[Result]:
     """What became of each line that is not blank."""
-    read = [(raw.end, read_line(raw.bytes, number=raw.number, now=now)) for raw in batch]
-    good = [entry for _, entry in read if isinstance(entry, Line)]
+    read = [read_line(raw, number=number, now=now) for number, raw in batch]
+    good = [entry for entry in read if isinstance(entry, Line)]
     if rehearsal is not None:
         outcomes: list[str | Refused] = _rehearse(good, rehearsal=rehearsal, watch=watch, now=now)
     else:
         outcomes = _import_batch(good, bulk=bulk, watch=watch, now=now)
     told = iter(outcomes)
-    return [
-        _result(entry, entry if isinstance(entry, Refused) else next(told), end=end)
-        for end, entry in read
-        if entry is not None
-    ]
+    return [_result(entry, entry if isinstance(entry, Refused) else next(told)) for entry in read if entry is not None]
 
 
-def _result(entry: Line | Refused, outcome: str | Refused, *, end: int) -> Result:
+def _result(entry: Line | Refused, outcome: str | Refused) -> Result:
     if isinstance(outcome, str):
-        return Result(line=entry.number, type=entry.type, external_id=entry.external_id, result=outcome, end=end)
+        return Result(line=entry.number, type=entry.type, external_id=entry.external_id, result=outcome)
     return Result(
         line=outcome.number,
         type=outcome.type,
         external_id=outcome.external_id,
         result="error",
         errors=outcome.errors,
-        end=end,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta, timezone
 from typing import Any
@@ -191,42 +191,6 @@ class Refused:
     type: str | None = None
     external_id: str | None = None
     errors: Errors = field(default_factory=list)
-
-
-class Cut(bytes):
-    """The beginning of a line that is too long. `whole`: how long it was."""
-
-    whole: int
-
-
-def length_of(raw: bytes) -> int:
-    """How long a line was when it came."""
-    return raw.whole if isinstance(raw, Cut) else len(raw)
-
-
-def lines_of(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """The lines of a body that comes in chunks of any size. Of a line beyond MAX_LINE only the beginning is kept, so
-    that memory does not grow with it: it is still too long, and is refused as such."""
-    rest, left_out = b"", 0
-    for chunk in chunks:
-        first, *whole = (rest + chunk).split(b"\n")
-        if whole:
-            yield _cut(first, left_out)
-            *whole, first = whole
-            yield from whole
-            left_out = 0
-        rest = first[: MAX_LINE + 1]
-        left_out += len(first) - len(rest)
-    if rest:
-        yield _cut(rest, left_out)
-
-
-def _cut(line: bytes, left_out: int) -> bytes:
-    if not left_out:
-        return line
-    cut = Cut(line)
-    cut.whole = len(line) + left_out
-    return cut
 
 
 def read_line(raw: bytes, *, number: int, now: datetime) -> Line | Refused | None:

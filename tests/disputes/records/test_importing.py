@@ -17,6 +17,7 @@ from disputes.check.account import account_at
 from disputes.check.facts import ALWAYS
 from disputes.outbox.models import OutboxTopic
 from disputes.records import importing, queries, watching, writing
+from disputes.records.feeding import Feed, ndjson_pieces, split_lines
 from disputes.records.importing import import_lines
 from disputes.records.models import (
     VERSIONS,
@@ -28,7 +29,7 @@ from disputes.records.models import (
     RepaymentVersion,
     Watch,
 )
-from disputes.records.reading import MAX_LINE, lines_of
+from disputes.records.reading import MAX_LINE
 from disputes.records.walking import Outcome
 from tests.disputes.records import importer
 from tests.disputes.records.importer import NOW, load
@@ -75,11 +76,11 @@ def test_a_result_says_where_the_next_line_begins() -> None:
     raw = [*importer.encoded(importer.loan(name="x" * 2 * MAX_LINE)), b"", *importer.encoded(importer.loan(), {}) * 2]
     body = b"\n".join(raw)
     chunks = [body[at : at + 7_000] for at in range(0, len(body), 7_000)]
-    results = list(import_lines(lines=lines_of(chunks), now=NOW))
-    assert results[0].errors[0]["code"] == "line_too_long"
-    for result in results:
-        rest = list(lines_of([body[result.end :]]))
-        assert rest == raw[result.line :]
+    told = list(Feed(ndjson_pieces(split_lines(chunks))).import_all(now=NOW))
+    assert told[0].result.errors[0]["code"] == "line_too_long"
+    assert [one.last for one in told] == [1, 3, 4, 5, 6]
+    for one in told:
+        assert [piece.raw for piece in split_lines([body[one.end :]])] == raw[one.last :]
 
 
 class Stops:

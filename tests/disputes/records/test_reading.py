@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from disputes.records.reading import MAX_LINE, Line, Refused, lines_of, read_line
+from disputes.records.feeding import split_lines
+from disputes.records.reading import MAX_LINE, Line, Refused, read_line
 from tests.disputes.records import importer
 from tests.disputes.records.importer import NOW
 
@@ -185,16 +186,16 @@ def test_a_survey_needs_no_loan() -> None:
 
 def test_lines_are_cut_wherever_the_chunks_are() -> None:
     body = "".join(json.dumps(importer.customer(f"C{n}", name="王芳")) + "\r\n" for n in range(5)).encode()
-    whole = list(lines_of([body]))
+    whole = list(split_lines([body]))
     assert len(whole) == 5
     for size in (1, 2, 7, 64):
-        assert list(lines_of(body[at : at + size] for at in range(0, len(body), size))) == whole
+        assert list(split_lines(body[at : at + size] for at in range(0, len(body), size))) == whole
 
 
 def test_a_line_without_end_does_not_fill_the_memory() -> None:
-    kept = list(lines_of(b"x" * 65536 for _ in range(100)))
+    kept = list(split_lines(b"x" * 65536 for _ in range(100)))
     assert len(kept) == 1
-    assert len(kept[0]) <= MAX_LINE + 65537
+    assert len(kept[0].raw) <= MAX_LINE + 65537
 
 
 def test_a_blank_line_is_none_and_a_byte_order_mark_is_not_looked_at() -> None:
