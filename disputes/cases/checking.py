@@ -18,7 +18,7 @@ from disputes.cases.joining import join_message
 from disputes.cases.models import Check, Dispute, Outcome, Status
 from disputes.cases.queries import needs_of
 from disputes.cases.transactions import in_transaction
-from disputes.cases.weighing import weigh
+from disputes.cases.weighing import TRIES, RecordsKeptChanging, weigh
 from disputes.holds.placing import number_changes
 from disputes.journal.recording import SERVICE
 from disputes.outbox import queue
@@ -30,12 +30,6 @@ from disputes.routing.assigning import lock_owner
 from disputes.routing.queries import owner_of
 
 log = structlog.get_logger(__name__)
-
-TRIES = 8
-
-
-class RecordsKeptChanging(Exception):
-    """The loan's records changed during each of the tries; the outbox tries again later."""
 
 
 def run_check(*, dispute_id: uuid.UUID, now: datetime) -> Check | None:

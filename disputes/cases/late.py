@@ -12,18 +12,18 @@ from datetime import datetime
 from functools import partial
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from disputes.cases import lifecycle
 from disputes.cases.bearing import bearing_disputes
 from disputes.cases.models import Check, Dispute, FlagEnd, Outcome, OutcomeFlag, Status
 from disputes.cases.transactions import in_transaction
 from disputes.cases.watching import unwatch_closed
-from disputes.cases.weighing import Weighed, weigh, weigh_many
+from disputes.cases.weighing import TRIES, RecordsKeptChanging, Weighed, weigh, weigh_many
 from disputes.journal.recording import SERVICE, Actor
 from disputes.records import queries as records
 
 AT_ONCE = 200
-TRIES = 8
 
 FAVOUR: Mapping[str, int] = {
     "lender_right": 0,
@@ -34,10 +34,6 @@ FAVOUR: Mapping[str, int] = {
     Outcome.UPHELD: 2,
 }
 """How much of the customer's word a verdict, or an outcome, finds right. `inconclusive` says nothing."""
-
-
-class RecordsKeptChanging(Exception):
-    """The loan's records changed during each of the tries; the outbox tries again later."""
 
 
 def doubts(*, outcome: str | None, before: str | None, after: str) -> bool:
@@ -77,7 +73,7 @@ def hear_late_records(*, loans: Sequence[str], received_at: datetime, now: datet
     return len(ids)
 
 
-def _with_message():  # type: ignore[no-untyped-def]
+def _with_message() -> QuerySet[Dispute]:
     return Dispute.objects.filter(message__isnull=False).select_related("message")
 
 
@@ -86,6 +82,7 @@ def _note(dispute: Dispute, weighed: Weighed, *, now: datetime) -> None:
         if in_transaction(partial(record_late, weighed=weighed, now=now)):
             return
         again = _with_message().get(pk=dispute.pk)
+        assert again.message is not None
         weighed = weigh(dispute=again, message=again.message, now=now)
     raise RecordsKeptChanging(str(dispute.pk))
 

@@ -21,6 +21,13 @@ from disputes.records import queries as records
 from disputes.records.gathering import gather_histories
 from disputes.records.models import Message
 
+TRIES = 8
+"""How often a dispute is weighed anew where its loan's records changed meanwhile."""
+
+
+class RecordsKeptChanging(Exception):
+    """The loan's records changed during each of the tries; the outbox tries again later."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Weighed:

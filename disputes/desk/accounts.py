@@ -10,19 +10,10 @@ from zoneinfo import ZoneInfo
 
 from django.conf import settings
 
+from disputes.cases.explaining import FIGURES
+
 NOT_KNOWN = "not known then"
 NOTHING = "–"
-
-FIELDS: Mapping[str, str] = {
-    "days_past_due": "Days past due",
-    "delinquent_days": "Delinquent days",
-    "overdue_amount": "Overdue",
-    "oldest_unpaid_due_on": "Oldest unpaid, due on",
-    "next_due_on": "Next due on",
-    "outstanding": "Outstanding",
-    "overpaid": "Overpaid",
-    "settled": "Settled",
-}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,7 +55,7 @@ def both_clocks(facts: Mapping[str, Any] | None) -> BothClocks | None:
         currency=(was.get("overdue_amount") or {}).get("currency", ""),
         summary=tuple(
             Row(label=(label,), was=(_written(was.get(key)),), known=(_written(known.get(key)),))
-            for key, label in FIELDS.items()
+            for key, label in FIGURES.items()
         ),
         instalments=_paired(was["instalments"], known["instalments"], key=_instalment_key, cells=_instalment),
         repayments=_repayments(was["repayments"], known["repayments"]),
