@@ -61,6 +61,10 @@ def place_hold(
 ) -> PlacedHold:
     """Places a hold. From the commit on no permit that it covers is granted; those granted before are in `permits_out`.
 
+    That is so of loans, customers and phones, whose lanes the gate takes. It takes none of a sending rule, since all
+    that a rule sends would wait for one another: a permit that is being granted while a rule is held may be neither
+    refused nor listed, and lives for its seconds.
+
     1. who owns what it covers, and so its lanes; 2. takes them, waiting; 3. who owns it, in the next statement:
     another → raises BeginAgain, and the transaction's owner rolls back and calls again; 4. the permits then out; 5.
     hold, what it covers, event and topic. `number_changes` comes at the end of the transaction.

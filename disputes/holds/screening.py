@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import structlog
-from django.db import DataError, connection, transaction
+from django.db import DataError, ProgrammingError, connection, transaction
 from django.utils import timezone
 
 from config.values.ids import floor_of
@@ -272,7 +272,8 @@ def _classes(rows: Rows, *, places: Sequence[int], at: datetime, caller: str) ->
             cursor.execute(_CLASSES, asked)
             members = [row[0] for row in cursor.fetchall()]
             cursor.execute("DROP TABLE screened")
-    except DataError as error:  # one row that the statement cannot take leaves the rest to the walk
+    except (DataError, ProgrammingError) as error:
+        # A row that the statement cannot take, or a role that may make no temporary table: the walk needs neither.
         log.exception("screening_classes_failed", rows=len(plain), error=type(error).__name__)
         members = []
     taken = {place for places in members for place in places}

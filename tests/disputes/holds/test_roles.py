@@ -12,6 +12,7 @@ from django.db import ProgrammingError, connection, transaction
 from disputes.holds.models import SuppressionChange
 from disputes.holds.partitions import keep_partitions
 from disputes.holds.permits import hand_back
+from disputes.holds.screening import Rows, screen_rows
 from tests.disputes.holds import scene
 
 pytestmark = pytest.mark.django_db
@@ -39,6 +40,23 @@ def test_grants_holds_hands_back_and_makes_partitions() -> None:
     assert scene.reasons(scene.item(1)) == [("dispute_pending",)]
     hand_back(permit=allowed.permit.id)
     assert keep_partitions(now=datetime.now(tz=UTC) + timedelta(days=4000)) == 13
+
+
+@pytest.mark.parametrize("may", ["may", "may not"])
+def test_screens_whether_it_may_make_a_temporary_table_or_not(may: str) -> None:
+    scene.lender(customers=3)
+    scene.dispute("too_frequent", loan="L11", n=1, customer="C1")
+    rows = Rows()
+    kind = rows.kind_of("sms", "urge", None)
+    for n in (1, 2, 3):
+        rows.add(number=n, request_id=f"r{n}", phone=scene.digest(n), loan=f"L{n}1", kind=kind)
+    if may == "may not":
+        with connection.cursor() as cursor:
+            database = connection.ops.quote_name(connection.settings_dict["NAME"])
+            role = connection.ops.quote_name(settings.SERVICE_ROLE)
+            cursor.execute(f"RESET ROLE; REVOKE TEMPORARY ON DATABASE {database} FROM PUBLIC; SET LOCAL ROLE {role}")
+    answers = screen_rows(rows, caller="t").answers
+    assert [answer.reasons for answer in answers] == [("dispute_pending",), (), ()]
 
 
 @pytest.mark.parametrize("statement", ["UPDATE {} SET reason = 'x'", "DELETE FROM {}", "TRUNCATE {}"])
