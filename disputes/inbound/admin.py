@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, ClassVar
+from zoneinfo import ZoneInfo
 
+from django.conf import settings
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -15,6 +18,10 @@ from disputes.inbound.keeping import mark_read
 from disputes.inbound.models import InboundMessage
 
 FIRST_SIGNS = 80
+
+
+def _on_the_lenders_clock(at: datetime | None) -> str:
+    return "" if at is None else at.astimezone(ZoneInfo(settings.LENDER_TIME_ZONE)).strftime("%Y-%m-%d %H:%M")
 
 
 class ToRead(admin.SimpleListFilter):
@@ -32,21 +39,33 @@ class ToRead(admin.SimpleListFilter):
 
 @admin.register(InboundMessage)
 class InboundMessageAdmin(ReadingAdmin):
-    list_display: ClassVar = ["received_at", "kind", "sender", "beginning", "vendor", "read_at", "read_by"]
+    list_display: ClassVar = ["received", "kind", "sender", "beginning", "vendor", "read_on", "read_by"]
     list_filter: ClassVar = [ToRead, "kind"]
     search_fields: ClassVar = ["=id", "=external_id", "=dispute"]
     ordering: ClassVar = ["-id"]
     actions: ClassVar = ["read"]
     fieldsets: ClassVar = [
-        (None, {"fields": [("sender", "to", "vendor"), "words", ("received_at", "recorded_at"), "external_id"]}),
-        ("What came of it", {"fields": ["kind", "dispute", "hold", ("read_at", "read_by")]}),
+        (None, {"fields": [("sender", "to", "vendor"), "words", ("received", "recorded"), "external_id"]}),
+        ("What came of it", {"fields": ["kind", "dispute", "hold", ("read_on", "read_by")]}),
     ]
-    readonly_fields: ClassVar = ["sender", "words"]
+    readonly_fields: ClassVar = ["sender", "words", "received", "recorded", "read_on"]
 
     def has_read_permission(self, request: HttpRequest) -> bool:
         """Who answers for what nobody has joined to a dispute: auditors look on."""
         user: Any = request.user
         return bool(user.has_perm("disputes.supervise_cases"))
+
+    @admin.display(description="received", ordering="received_at")
+    def received(self, said: InboundMessage) -> str:
+        return _on_the_lenders_clock(said.received_at)
+
+    @admin.display(description="recorded")
+    def recorded(self, said: InboundMessage) -> str:
+        return _on_the_lenders_clock(said.recorded_at)
+
+    @admin.display(description="read", ordering="read_at")
+    def read_on(self, said: InboundMessage) -> str:
+        return _on_the_lenders_clock(said.read_at)
 
     @admin.display(description="from")
     def sender(self, said: InboundMessage) -> str:
