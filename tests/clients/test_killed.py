@@ -287,6 +287,7 @@ class TestSendersOfAServiceThatIsKilled:
             service.wait_for(lambda: len(scene.opened) > 10 and handed_over(senders.rows()))
             service.kill_web()
             service.wait_for(lambda: against_holds(scene, senders.rows()))
+        assert against_holds(scene, senders.rows())
 
 
 def _holds_with_what_the_database_says(stack: CrashingStack, rows: list[dict[str, Any]]) -> None:
