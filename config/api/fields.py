@@ -117,7 +117,10 @@ class PhoneField(PlainTextField):
 
 @extend_schema_field(OpenApiTypes.DATETIME)
 class AwareDateTimeField(serializers.Field[Any, Any, Any, Any]):
-    """An RFC 3339 time with an offset, to and from an aware datetime; one without an offset is refused."""
+    """An RFC 3339 time with an offset, to and from an aware datetime in UTC; one without an offset is refused.
+
+    In UTC, since the database knows no offset of 16 hours or more, which RFC 3339 allows.
+    """
 
     default_error_messages: ClassVar = {
         "naive": "An RFC 3339 time with an offset, such as 2026-03-01T08:30:00+08:00.",
@@ -137,7 +140,7 @@ class AwareDateTimeField(serializers.Field[Any, Any, Any, Any]):
             self.fail("impossible")
         if not FIRST_YEAR < value.year < LAST_YEAR:
             self.fail("range")
-        return value
+        return value.astimezone(UTC)
 
     def to_representation(self, value: datetime) -> str:
         return render_instant(value)

@@ -66,7 +66,8 @@ class Screenings(ServiceView):
         answer = SpooledAnswer(take_place() if length is None or length >= BULK_FROM else None)
         try:
             answer.write(answer_header(form))
-            for part in screen_campaign(chunks=body_chunks(plain, length=length), form=form, caller=self.caller.key):
+            chunks = body_chunks(plain, length=length, lines_end=form == "csv")
+            for part in screen_campaign(chunks=chunks, form=form, caller=self.caller.key):
                 answer.write(part.answers)
         except BadHeader as error:
             answer.close()

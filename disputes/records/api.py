@@ -70,7 +70,8 @@ class ImportView(ServiceView):
         "cell is a field that the record does not have, a list or an object is JSON in its cell. The answer is NDJSON, "
         "with a result a line. A bad line never spoils the good ones. An import that would change too many of the "
         "stored records of a type stops: that batch and all after it are answered `too_many_changes`, what came before "
-        "stays. A bulk import that finds no place is answered 429.",
+        "stays. Of a body that was cut (400 `incomplete_body`) the line that it was cut in is never imported; CSV that "
+        "comes in chunks must end with a line end. A bulk import that finds no place is answered 429.",
         parameters=[
             OpenApiParameter("dry_run", bool, description="Write nothing, and say what an import would do."),
             OpenApiParameter(
@@ -94,7 +95,7 @@ class ImportView(ServiceView):
         length = body_length(plain)
         answer = SpooledAnswer(take_place() if length is None or length >= BULK_FROM else None)
         try:
-            lines = split_lines(body_chunks(plain, length=length))
+            lines = split_lines(body_chunks(plain, length=length, lines_end=content_type == CSV))
             pieces = _read_csv(request, lines) if content_type == CSV else ndjson_pieces(lines)
             for result in _import_guarded(Feed(pieces), dry_run=dry_run, allow_changes=allow_changes):
                 answer.write(msgspec.json.encode(result.render()) + b"\n")

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 import httpx
+import pytest
 
 from tests.lender import RECORDS
 from tests.stack import Stack
@@ -56,6 +57,46 @@ def test_a_body_that_is_too_large_is_refused_however_it_comes(stack: Stack) -> N
     for answer in (whole, chunked):
         assert (answer.status_code, answer.json()["errors"][0]["code"]) == (413, "too_large")
         assert answer.headers["X-Request-Id"]
+
+
+def send_cut(stack: Stack, address: str, content_type: str, body: bytes, *, without: int, chunked: bool) -> None:
+    """Sends a body but for its last `without` bytes, and hangs up."""
+    with stack.client() as api, socket.create_connection(("127.0.0.1", stack.port)) as line:
+        head = (
+            f"POST /api/v1{address} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {content_type}\r\n"
+            f"Authorization: {api.headers['Authorization']}\r\n"
+        )
+        head += "Transfer-Encoding: chunked\r\n\r\n" if chunked else f"Content-Length: {len(body)}\r\n\r\n"
+        sent = body[: len(body) - without]
+        line.sendall(head.encode() + (b"%x\r\n%b\r\n" % (len(sent), sent) if chunked else sent))
+        time.sleep(0.3)
+        line.shutdown(socket.SHUT_WR)
+        line.settimeout(20)
+        while line.recv(65536):
+            pass
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_line_that_was_cut_is_not_imported(stack: Stack, chunked: bool) -> None:
+    load(stack)
+    name = f"edge-cut-{chunked}"
+    lines = f"external_id,loan,number,due_on,amount\n{name},edge-L1,9,2026-03-01,1280.50\n".encode()
+    with stack.client() as api:
+        for without, status in ((5, 404), (0, 200)):
+            send_cut(stack, "/records/import?type=instalment", "text/csv", lines, without=without, chunked=chunked)
+            stored = api.get(f"/records/instalment/{name}")
+            assert stored.status_code == status, stored.text
+    [version] = stored.json()["versions"]
+    assert version["record"]["amount"] == "1280.50"
+
+
+def test_csv_in_chunks_ends_with_a_line_end(stack: Stack) -> None:
+    lines = b"phone,channel,category\n+8613812340009,sms,service"
+    with stack.client() as api:
+        for ending, status in ((b"", 400), (b"\n", 200)):
+            answer = api.post("/gate/screenings", content=iter([lines + ending]), headers={"Content-Type": "text/csv"})
+            assert answer.status_code == status
+            assert ("incomplete_body" in answer.text) == (status == 400)
 
 
 def test_calls_are_answered_while_slow_clients_send_imports(stack: Stack) -> None:

@@ -120,10 +120,13 @@ def test_what_is_not_a_phone_is_refused(said: Any) -> None:
         ("2026-03-01 00:30:00.5-03:30", datetime(2026, 3, 1, 4, 0, 0, 500000, tzinfo=UTC)),
         ("2026-03-01T00:30:00.123456789Z", datetime(2026, 3, 1, 0, 30, 0, 123456, tzinfo=UTC)),
         ("2024-02-29T00:00:00Z", datetime(2024, 2, 29, tzinfo=UTC)),
+        ("2026-03-01T00:30:00+23:59", datetime(2026, 2, 28, 0, 31, tzinfo=UTC)),
     ],
 )
 def test_an_instant_is_rfc_3339_with_an_offset(said: str, instant: datetime) -> None:
-    assert AwareDateTimeField().to_internal_value(said) == instant
+    read = AwareDateTimeField().to_internal_value(said)
+    assert read == instant
+    assert read.tzinfo is UTC
 
 
 @pytest.mark.parametrize(
