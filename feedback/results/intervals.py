@@ -4,6 +4,9 @@ A mean of a bounded scale is given K values' worth of three more answers, spread
 the adjusted Wald interval of Rocks (2016, arXiv 1601.07235), carried to K values. The usual ones (t, bootstrap) cover
 the truth in as few as three of ten surveys of thirty answers where nearly everybody says the same. The figure itself is
 the plain mean. A change is MOVER's (Zou and Donner 2008), which takes both intervals as they are.
+
+statsmodels is loaded with the first figure: with what it brings along it is half of what a process of ours weighs and
+takes longer to load than all the rest, and most processes never work out a figure.
 """
 
 from __future__ import annotations
@@ -11,10 +14,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-
-from statsmodels.stats.power import normal_sample_size_one_tail
-from statsmodels.stats.proportion import proportion_confint
-from statsmodels.stats.weightstats import DescrStatsW
 
 from feedback.surveys.questions import SCALES
 
@@ -72,6 +71,8 @@ def _three_groups(tally: Mapping[int, int]) -> dict[int, int]:
 
 
 def _mean(*, counts: Mapping[int, int], level: float, factor: int) -> Estimate:
+    from statsmodels.stats.weightstats import DescrStatsW
+
     n = sum(counts.values())
     if n == 0:
         raise ValueError("nobody answered")
@@ -106,6 +107,8 @@ def change_between(*, before: Estimate, after: Estimate) -> Change:
 
 
 def _needed(*, difference: float, deviation: float) -> int | None:
+    from statsmodels.stats.power import normal_sample_size_one_tail
+
     if difference == 0 or deviation == 0:
         return None
     # Two waves: the difference of their means deviates √2 times as much; both of its sides count.
@@ -115,6 +118,8 @@ def _needed(*, difference: float, deviation: float) -> int | None:
 
 def share_interval(*, count: int, n: int) -> tuple[float, float]:
     """Wilson's interval of a share, 0 to 1."""
+    from statsmodels.stats.proportion import proportion_confint
+
     low, high = proportion_confint(count, n, alpha=LEVEL, method="wilson")
     return float(low), float(high)
 
