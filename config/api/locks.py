@@ -1,11 +1,11 @@
 """Numbers of the advisory locks, in one place so that two purposes never share one.
 
 PostgreSQL keeps locks of one bigint and of two integers apart. The constants here are taken with two integers,
-``pg_advisory_xact_lock(NAMESPACE, NUMBER)``; those of an idempotency key and of a survey wave are one
-bigint (`idempotency_lock`, `wave_lock`).
+``pg_advisory_xact_lock(NAMESPACE, NUMBER)``, those of sending rules with RULES_NAMESPACE and a stripe; those of an
+idempotency key and of a survey wave are one bigint (`idempotency_lock`, `wave_lock`).
 
-Order of locks everywhere: idempotency key, bulk import, import, lanes (sorted), loan rows (sorted), routing, dispute
-row, the dispute's case, agents' rows (sorted), and the feed's number last.
+Order of locks everywhere: idempotency key, bulk import, import, lanes (sorted), sending rules (sorted), loan rows
+(sorted), routing, dispute row, the dispute's case, agents' rows (sorted), and the feed's number last.
 """
 
 from __future__ import annotations
@@ -14,6 +14,9 @@ from hashlib import sha256
 from uuid import UUID
 
 NAMESPACE = 0x5265  # "Re"
+RULES_NAMESPACE = 0x5266  # 21094
+"""Of sending rules, by stripe (`disputes.lanes.locking`): shared by decisions, had alone by whoever holds a rule. The
+function that decisions take them in (0008_rules_and_requests) names this number."""
 
 BULK_IMPORT = 1
 """One bulk import at a time."""

@@ -47,7 +47,9 @@ class GateItemSerializer(serializers.Serializer[Any]):
     """One message that is to be sent. `loan` may be left out for `survey` and `service`."""
 
     request_id = serializers.CharField(
-        required=False, max_length=200, help_text="Again while its permit lives: the same permit."
+        required=False,
+        max_length=200,
+        help_text="Again while its permit lives: the same permit; once its message went out: denied.",
     )
     phone = serializers.CharField(max_length=40)
     loan = serializers.CharField(required=False, allow_null=True, max_length=200)

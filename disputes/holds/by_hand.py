@@ -60,9 +60,7 @@ def pause_rule(*, rule: str, why: str, actor: Actor, now: datetime, supervisor: 
     ``rule_paused``.
 
     Needs the outermost transaction; may raise BeginAgain. A rule that is paused already is paused by this as well: the
-    last to go frees it. Raises CannotHold: not a supervisor, no rule named, or no reason given. The gate takes no lane
-    of a rule, since all that it sends would wait for one another: a decision that is being made in this moment may
-    still be let out, and is not in `permits_out`.
+    last to go frees it. Raises CannotHold: not a supervisor, no rule named, or no reason given.
     """
     if not supervisor:
         raise CannotHold("Only a supervisor pauses a sending rule.")

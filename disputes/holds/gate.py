@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 CHUNK = 500
 """Items decided in one transaction."""
 WAIT = 2.0
-"""Seconds for which a chunk tries to get the lanes of its items; then those left are `busy`."""
+"""Seconds for which a chunk tries to get the locks of its items; then those left are `busy`."""
 _NAP = (0.002, 0.006)
 
 
@@ -65,7 +65,7 @@ def decide(
 
     Opens its transactions, one for each chunk and round: call it outside of any. Whatever goes wrong with an item
     denies that item alone. The answer keeps the order asked; with a cap, a later item may have taken the slot of an
-    earlier one whose lanes were in use. `caller`: under whose name request ids are kept. `dry_run`: nothing is locked
+    earlier one whose locks were in use. `caller`: under whose name request ids are kept. `dry_run`: nothing is locked
     or written.
     """
     answers: list[Answer] = [MALFORMED] * len(items)
@@ -87,7 +87,7 @@ def decide(
 
 
 class _Chunk:
-    """Up to CHUNK items, decided in rounds: those whose lanes were all got, committed; then the rest again."""
+    """Up to CHUNK items, decided in rounds: those whose locks were all got, committed; then the rest again."""
 
     def __init__(self, *, chunk: dict[int, GateItem], caller: str, seconds: int, dry_run: bool) -> None:
         self.left = dict(chunk)
@@ -126,8 +126,9 @@ class _Chunk:
     def _decide(self, owners: reading.Owners, *, lanes: set[int] | None) -> dict[int, Answer]:
         """One round. Needs a transaction, which frees the lanes.
 
-        1. lanes without waiting, and in later statements the facts; 2. the items whose lanes were all got, and whose
-        owners are who they were before, one by one in the order asked; 3. their permits, in one statement.
+        1. lanes and locks of sending rules without waiting, and in later statements the facts; 2. the items whose locks
+        were all got, and whose owners are who they were before, one by one in the order asked; 3. their permits, in one
+        statement.
         """
         read = reading.read_facts(
             items=list(self.left.values()),
@@ -142,9 +143,7 @@ class _Chunk:
         grants: dict[str, tuple[GateItem, Grant]] = {}
         loose: list[Grant] = []
         for place, item in self.left.items():
-            if lanes is not None and not (
-                owners.lanes_of(item) <= read.lanes and owners.of(item) == read.owners.of(item)
-            ):
+            if lanes is not None and not read.is_locked(item, before=owners):
                 continue
             before = grants.get(item.request_id) if item.request_id else None
             if before is not None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from disputes.holds.scopes import Covers
-from disputes.lanes.locking import lane_of_customer, lane_of_loan, lane_of_phone, lane_of_rule
+from disputes.lanes.locking import lane_of_customer, lane_of_loan, lane_of_phone
 from disputes.records.models import CustomerPhone, Loan
 
 
@@ -36,7 +36,6 @@ class Owned:
 
     def lanes(self) -> set[int]:
         lanes = {lane_of_loan(loan=loan, customer=customer) for loan, customer in self.owner}
-        lanes |= {lane_of_rule(rule) for rule in self.covers.rules}
         return lanes | lanes_of_keys(self.keys())
 
 
@@ -51,7 +50,8 @@ def resolve(covers: Covers) -> Owned:
 
 
 def lanes_of_keys(keys: Iterable[str]) -> set[int]:
-    """The lanes that keys name by themselves; a loan's is its customer's, and comes from `Owned.lanes`."""
+    """The lanes that keys name by themselves; a loan's is its customer's, and comes from `Owned.lanes`. A sending rule
+    has none (`disputes.lanes.locking.take_rules`)."""
     lanes = set()
     for key in keys:
         kind, _, rest = key.partition(":")
@@ -59,6 +59,4 @@ def lanes_of_keys(keys: Iterable[str]) -> set[int]:
             lanes.add(lane_of_customer(rest))
         elif kind in ("p", "sp"):
             lanes.add(lane_of_phone(bytes.fromhex(rest)))
-        elif kind == "r":
-            lanes.add(lane_of_rule(rest))
     return lanes

@@ -23,7 +23,7 @@ from disputes.holds.policies import pack_in_force
 from disputes.holds.scopes import Covers
 from disputes.holds.walking import HoldFact
 from disputes.journal.recording import SERVICE, Actor, record_event
-from disputes.lanes.locking import take_lanes
+from disputes.lanes.locking import take_lanes, take_rules
 from disputes.outbox import queue
 
 __all__ = [
@@ -61,13 +61,10 @@ def place_hold(
 ) -> PlacedHold:
     """Places a hold. From the commit on no permit that it covers is granted; those granted before are in `permits_out`.
 
-    That is so of loans, customers and phones, whose lanes the gate takes. It takes none of a sending rule, since all
-    that a rule sends would wait for one another: a permit that is being granted while a rule is held may be neither
-    refused nor listed, and lives for its seconds.
-
-    1. who owns what it covers, and so its lanes; 2. takes them, waiting; 3. who owns it, in the next statement:
-    another → raises BeginAgain, and the transaction's owner rolls back and calls again; 4. the permits then out; 5.
-    hold, what it covers, event and topic. `number_changes` comes at the end of the transaction.
+    1. who owns what it covers, and so its lanes; 2. takes them, waiting, and the locks of the sending rules that it
+    covers; 3. who owns it, in the next statement: another → raises BeginAgain, and the transaction's owner rolls back
+    and calls again; 4. the permits then out; 5. hold, what it covers, event and topic. `number_changes` comes at the
+    end of the transaction.
 
     `now` is not used for order: a hold bears the database's time under the lanes; its event stands at `now`, among the
     others that the same act writes.
@@ -158,12 +155,14 @@ def holds_covering(keys: Iterable[str], *, at: datetime | None = None) -> list[H
 
 
 def _lock(covers: Covers, *, also: Sequence[str] = ()) -> tuple[str, ...]:
-    """Takes the lanes of what is to be covered and returns the keys, as they are under the lanes.
+    """Takes the lanes of what is to be covered, and the locks of its sending rules, and returns the keys as they are
+    under them.
 
     The owners are read before and after: one that came between may have a permit in a lane that we do not hold.
     """
     before = owners.resolve(covers)
     take_lanes(before.lanes() | owners.lanes_of_keys(also))
+    take_rules(covers.rules)
     after = owners.resolve(covers)
     if after != before:
         raise BeginAgain()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -18,8 +18,18 @@ from config.values.ids import floor_of
 from disputes.check.facts import Position
 from disputes.holds.permits import CLOCKS_DIFFER, COUNTS_FOR
 from disputes.holds.replies import read_replies
-from disputes.holds.walking import CustomerFact, GateFacts, GateItem, HoldFact, LivePermit, PhoneFact, RuleFact, Taken
-from disputes.lanes.locking import check_outermost, lane_of_customer, lane_of_loan, lane_of_phone
+from disputes.holds.walking import (
+    CustomerFact,
+    GateFacts,
+    GateItem,
+    HoldFact,
+    LivePermit,
+    PhoneFact,
+    RuleFact,
+    Taken,
+    request_of,
+)
+from disputes.lanes.locking import check_outermost, lane_of_customer, lane_of_loan, lane_of_phone, stripe_of_rule
 from disputes.policy.caps import Contact
 from disputes.policy.contact_hours import read_preferences
 from disputes.policy.freshness import feeds_behind
@@ -74,11 +84,25 @@ def read_owners(items: Sequence[GateItem]) -> Owners:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reading:
-    """The facts, the lanes that were got, and the owners as they are under them."""
+    """The facts, the lanes and the locks of sending rules that were got, and the owners as they are under them."""
 
     facts: GateFacts
     lanes: frozenset[int]
+    stripes: frozenset[int]
     owners: Owners
+
+    def is_locked(self, item: GateItem, *, before: Owners) -> bool:
+        """Whether all locks of the item were got, and its owners are who they were when its lanes were chosen."""
+        return (
+            before.lanes_of(item) <= self.lanes
+            and stripes_of([item]) <= self.stripes
+            and before.of(item) == self.owners.of(item)
+        )
+
+
+def stripes_of(items: Iterable[GateItem]) -> frozenset[int]:
+    """The locks of the sending rules that the items name."""
+    return frozenset({stripe_of_rule(item.sending_rule) for item in items if item.sending_rule is not None})
 
 
 def read_facts(
@@ -90,16 +114,18 @@ def read_facts(
     now: datetime,
     at: datetime | None = None,
 ) -> Reading:
-    """Locks those of the lanes that nobody holds, without waiting, and reads the facts of the items after that.
+    """Locks those of the lanes that nobody holds, and of the items' sending rules that nobody holds alone, without
+    waiting, and reads the facts of the items after that.
 
-    Needs the outermost transaction, in read committed, whose commit frees the lanes. `lanes` None: nothing is locked
+    Needs the outermost transaction, in read committed, whose commit frees the locks. `lanes` None: nothing is locked
     (a dry run). `now`: the process's clock, for what only prunes. `pack_at`: the pack in force at the database's
     instant. `at`: an instant of the database's clock to decide for; None: that of the reading.
     """
     if lanes is not None:
         check_outermost()
     look_back = pack_at(now).look_back()
-    rows = _call(items=items, lanes=lanes, caller=caller, look_back=look_back, now=now)
+    stripes = () if lanes is None else sorted(stripes_of(items))
+    rows = _call(items=items, lanes=lanes, stripes=stripes, caller=caller, look_back=look_back, now=now)
     at = at or rows["clock"][0]
     pack = pack_at(at)
     phones: dict[bytes, list[PhoneFact]] = {}
@@ -120,7 +146,8 @@ def read_facts(
         rules={name: RuleFact(aim=aim or None, min_dpd=min_dpd) for name, aim, min_dpd in rows["rule"]},
         covers=covers,
         behind=feeds_behind(pack=pack, reached=dict(rows["watermark"]), at=at),
-        live={row[0]: _live(row) for row in rows["live"]},
+        live={row[0]: _live(row) for row in rows["live"] if not row[-1]},
+        sent=frozenset(request_of(row[0], _live(row)) for row in rows["live"] if row[-1]),
         taken=[Taken(contact=_contact(row)) for row in rows["contact"]],
         replies=read_replies(items=items, at=at, now=now),
     )
@@ -128,16 +155,22 @@ def read_facts(
         digest: frozenset(phone.customer for phone in theirs if phone.role == "own")
         for digest, theirs in phones.items()
     }
-    return Reading(facts=facts, lanes=frozenset(rows["lane"]), owners=Owners(loans=facts.owner, phones=own))
+    return Reading(
+        facts=facts,
+        lanes=frozenset(rows["lane"]),
+        stripes=frozenset(rows["stripe"]),
+        owners=Owners(loans=facts.owner, phones=own),
+    )
 
 
 PhoneRow = tuple[str, str, str, date | None, date | None]
 ContactRow = tuple[datetime, str | None, str | None, str | None, str, str]
-LiveRow = tuple[str, uuid.UUID, str, str | None, str, str, datetime]
+LiveRow = tuple[str, uuid.UUID, str, str | None, str, str, datetime, bool]
 PositionRow = tuple[str, str | None, str, str, int, str, date | None, date | None, list[Any], list[Any], str, str, str]
 CustomerRow = tuple[str, list[str], Any]
 _DECODERS: Mapping[str, msgspec.json.Decoder[Any]] = {
     "lane": msgspec.json.Decoder(list[int]),
+    "stripe": msgspec.json.Decoder(list[int]),
     "clock": msgspec.json.Decoder(tuple[datetime]),
     "loan": msgspec.json.Decoder(list[PositionRow]),
     "phone": msgspec.json.Decoder(list[PhoneRow]),
@@ -152,17 +185,24 @@ _DECODERS: Mapping[str, msgspec.json.Decoder[Any]] = {
 
 
 def _call(
-    *, items: Sequence[GateItem], lanes: Sequence[int] | None, caller: str, look_back: timedelta, now: datetime
+    *,
+    items: Sequence[GateItem],
+    lanes: Sequence[int] | None,
+    stripes: Sequence[int],
+    caller: str,
+    look_back: timedelta,
+    now: datetime,
 ) -> dict[str, Sequence[Any]]:
     """The rows of the database's function, by kind; for a single decision the one whose plans are kept."""
     name = "disputes_gate_reading_one" if len(items) == 1 else "disputes_gate_reading"
     rows: dict[str, Sequence[Any]] = dict.fromkeys(_DECODERS, ())
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT kind, body FROM {name}(%s::int[], %s::text[], %s::bytea[], %s::text[], %s, %s::text[],"
+            f"SELECT kind, body FROM {name}(%s::int[], %s::int[], %s::text[], %s::bytea[], %s::text[], %s, %s::text[],"
             " make_interval(secs => %s), %s, %s)",
             [
                 None if lanes is None else sorted(lanes),
+                list(stripes),
                 sorted({item.loan for item in items if item.loan is not None}),
                 sorted({item.phone for item in items}),
                 sorted({item.sending_rule for item in items if item.sending_rule is not None}),
@@ -191,7 +231,7 @@ def _contact(row: ContactRow) -> Contact:
 
 
 def _live(row: LiveRow) -> LivePermit:
-    _, permit, phone, loan, channel, category, expires_at = row
+    _, permit, phone, loan, channel, category, expires_at, _ = row
     return LivePermit(
         id=permit,
         phone=bytes.fromhex(phone),

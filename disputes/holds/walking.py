@@ -98,9 +98,18 @@ class RuleFact:
     min_dpd: int | None
 
 
+Request = tuple[str, bytes, str | None, str, str]
+"""What one request asks for: its id, phone, loan, channel and category."""
+
+
+def request_of(request_id: str, asked: GateItem | LivePermit) -> Request:
+    """The request of an item, or of what it was granted."""
+    return request_id, asked.phone, asked.loan, asked.channel, asked.category
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LivePermit:
-    """A permit of this caller's that lives, by its request."""
+    """A permit of this caller's that lives, by its request: not used, not handed back, not expired."""
 
     id: uuid.UUID
     phone: bytes
@@ -110,12 +119,7 @@ class LivePermit:
     expires_at: datetime
 
     def is_for(self, item: GateItem) -> bool:
-        return (self.phone, self.loan, self.channel, self.category) == (
-            item.phone,
-            item.loan,
-            item.channel,
-            item.category,
-        )
+        return request_of(item.request_id, self) == request_of(item.request_id, item)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -133,7 +137,7 @@ class GateFacts:
     what cannot be read spoils its own item alone; `covers`: key → the holds that stand; `behind`: the feeds that are
     too old to tell; `live`: request id → this caller's permit; `taken`: the contacts that count, in any order;
     `replies`: a person's own message, by the sender's id and the phone that it came from → the permit of its answer,
-    None where there is none yet.
+    None where there is none yet; `sent`: this caller's requests of the last 24 hours whose message was recorded.
     """
 
     at: datetime
@@ -149,6 +153,7 @@ class GateFacts:
     live: Mapping[str, LivePermit]
     taken: Sequence[Taken]
     replies: Mapping[tuple[str, bytes], uuid.UUID | None] = field(default_factory=dict)
+    sent: frozenset[Request] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -224,7 +229,8 @@ class Walk:
         """The decision for an item, whose slot nobody takes.
 
         1. all that denies it but the caps; 2. the caps; 3. a permit that this request was given before is given
-        again: the clock and its own slot are no reasons against it, a hold that came meanwhile is.
+        again: the clock and its own slot are no reasons against it, a hold that came meanwhile is. A request is one
+        message: one whose message went out is denied (`frequency_cap`), and no time changes that.
         """
         facts, live = self.facts, self.facts.live.get(item.request_id) if item.request_id else None
         if live is not None and not live.is_for(item):
@@ -240,9 +246,12 @@ class Walk:
         if live is None:
             reasons |= set() if hours.allowed else {"outside_hours"}
             reasons |= set() if caps.allowed else {"frequency_cap"}
+        sent = bool(item.request_id) and request_of(item.request_id, item) in facts.sent
+        reasons |= {"frequency_cap"} if sent else set()
         if reasons:
             ordered = tuple(reason for reason in REASONS if reason in reasons)
-            return Decision(reasons=ordered, next_allowed_at=self._next(item, customer, reasons, hours, caps))
+            opens = None if sent else self._next(item, customer, reasons, hours, caps)
+            return Decision(reasons=ordered, next_allowed_at=opens)
         return Decision(permit=live, customer=customer, answers=answers)
 
     def _answers(self, item: GateItem, live: LivePermit | None) -> bool:

@@ -7,6 +7,9 @@ say so.
 
 A lane is found from an external id or a phone's digest, so it is there before the customer is, and it is there still
 when an owner changes: whoever moves a loan or a phone takes the lanes of both sides.
+
+A sending rule has no lane: all that a rule sends would wait for one another. It has one of RULE_STRIPES advisory locks,
+which decisions share and whoever holds the rule has alone (`docs/decisions/0011-locks-of-sending-rules.md`).
 """
 
 from __future__ import annotations
@@ -15,10 +18,14 @@ from collections.abc import Iterable
 
 from django.db import connection
 
+from config.api.locks import RULES_NAMESPACE
 from config.values.ciphertext import stripe
 from disputes.lanes.models import LANES
 
 BITS = LANES.bit_length() - 1
+RULE_BITS = 6
+RULE_STRIPES = 2**RULE_BITS
+"""How many locks sending rules share. It may only change while every gate is stopped."""
 
 
 class LanesMissing(RuntimeError):
@@ -46,9 +53,10 @@ def lane_of_loan(*, loan: str, customer: str | None) -> int:
     return stripe(f"l:{loan}", bits=BITS) if customer is None else lane_of_customer(customer)
 
 
-def lane_of_rule(external_id: str) -> int:
-    """The lane of a sending rule, for the holds that pause it."""
-    return stripe(f"r:{external_id}", bits=BITS)
+def stripe_of_rule(external_id: str) -> int:
+    """The lock of a sending rule, by the lender's id: 0 to RULE_STRIPES - 1, the same in every process, version and
+    machine. Rules that share one wait for each other's holds, and for nothing else."""
+    return stripe(f"r:{external_id}", bits=RULE_BITS)
 
 
 def take_lanes(lanes: Iterable[int]) -> None:
@@ -60,6 +68,28 @@ def take_lanes(lanes: Iterable[int]) -> None:
     taken = _lock(wanted, "FOR NO KEY UPDATE")
     if len(taken) != len(wanted):
         raise LanesMissing(f"{len(wanted)} lanes asked, {len(taken)} locked")
+
+
+def take_rules(rules: Iterable[str]) -> None:
+    """Waits until no decision about these sending rules (their external ids) is in flight, and keeps others from being
+    made until the commit. Taken after lanes, before any other row, and in order, so that nobody deadlocks.
+
+    Decisions share the locks and only ever try for them (`disputes_gate_reading`): from the moment somebody waits here
+    PostgreSQL refuses every new one, so that a rule in steady use is held after those in flight at the latest. Who
+    reads the permits that are out does so in a later statement. Needs what `take_lanes` needs.
+    """
+    wanted = sorted({stripe_of_rule(rule) for rule in rules})
+    if not wanted:
+        return
+    check_outermost()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT current_setting('transaction_isolation'), pg_advisory_xact_lock(%s, stripe)"
+            " FROM unnest(%s::int[]) AS stripe",
+            [RULES_NAMESPACE, wanted],
+        )
+        levels = {level for level, _ in cursor.fetchall()}
+    _check_levels(levels)
 
 
 def try_lanes(lanes: Iterable[int]) -> set[int]:
@@ -80,10 +110,13 @@ def _lock(wanted: list[int], how: str) -> set[int]:
             [wanted],
         )
         rows = cursor.fetchall()
-    for _, level in rows:
-        if level != "read committed":
-            raise NotOutermost(f"lanes need read committed, not {level}")
+    _check_levels({level for _, level in rows})
     return {n for n, _ in rows}
+
+
+def _check_levels(levels: set[str]) -> None:
+    for level in levels - {"read committed"}:
+        raise NotOutermost(f"lanes need read committed, not {level}")
 
 
 def check_outermost() -> None:

@@ -63,7 +63,7 @@ def _take_no_lanes() -> None:
 
     def unlocked(*, lanes: Any, **more: Any) -> dict[str, Any]:
         rows = call(lanes=None, **more)
-        rows["lane"] = list(lanes or ())
+        rows["lane"], rows["stripe"] = list(lanes or ()), list(more["stripes"])
         return rows
 
     reading._call = unlocked

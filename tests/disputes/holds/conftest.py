@@ -1,4 +1,5 @@
-"""Packs of a test: the house's, at any hour of the day, with the caps that the test is about."""
+"""Packs of a test: the house's, at any hour of the day, with the caps that the test is about; races that are judged by
+the order of commits."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import connection
 
 from disputes.policy.packs import SHIPPED
 
@@ -50,3 +52,11 @@ def any_hour(settings: Any, tmp_path: Path) -> Callable[..., None]:
 
     use()
     return use
+
+
+@pytest.fixture
+def commit_order() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW track_commit_timestamp")
+        if cursor.fetchone()[0] != "on":
+            pytest.skip("this PostgreSQL does not track when transactions commit (track_commit_timestamp)")

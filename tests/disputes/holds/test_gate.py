@@ -46,6 +46,20 @@ def decisions(api: callers.Api, *items: Any, **body: Any) -> list[dict[str, Any]
     return list(answer.json()["decisions"])
 
 
+def sent_on(decision: dict[str, Any]) -> Message:
+    """The record of a message about L11, by the permit that the decision granted."""
+    return Message.objects.create(
+        external_id=f"M-{decision['permit']['id']}",
+        loan="L11",
+        phone_digest=scene.digest(1),
+        channel="sms",
+        category="urge",
+        sent_at=datetime.now(tz=UTC),
+        permit=decision["permit"]["id"],
+        version_id=uuid.uuid4(),
+    )
+
+
 class TestPermits:
     def test_an_allowed_message_has_a_permit_for_sixty_seconds(self, vendor: callers.Api) -> None:
         scene.lender()
@@ -118,16 +132,7 @@ class TestPermits:
         any_hour(customer=2)
         scene.lender()
         (first,) = decisions(vendor, asked(request_id="a"))
-        message = Message.objects.create(
-            external_id="M1",
-            loan="L11",
-            phone_digest=scene.digest(1),
-            channel="sms",
-            category="urge",
-            sent_at=datetime.now(tz=UTC),
-            permit=first["permit"]["id"],
-            version_id=uuid.uuid4(),
-        )
+        message = sent_on(first)
         assert mark_used([message]) == 1
         assert mark_used([message]) == 0
         assert decisions(vendor, asked(request_id="b"))[0]["outcome"] == "allow"
@@ -183,6 +188,67 @@ class TestTheSameRequest:
         (first,) = decisions(vendor, asked())
         Permit.objects.update(expires_at=datetime.now(tz=UTC))
         assert decisions(vendor, asked())[0]["permit"]["id"] != first["permit"]["id"]
+
+
+class TestARequestWhoseMessageWentOut:
+    """One request is one message: asked again it is not sent again, whatever the caps would still let through."""
+
+    @pytest.fixture
+    def first(self, vendor: callers.Api) -> dict[str, Any]:
+        scene.lender()
+        (decision,) = decisions(vendor, asked())
+        mark_used([sent_on(decision)])
+        return decision
+
+    def denied(self, vendor: callers.Api, *, dry_run: bool = False) -> bool:
+        (decision,) = vendor.post(f"{GATE}?dry_run={dry_run}", {"items": [asked()]}).json()["decisions"]
+        assert decision["outcome"] == "allow" or decision == {
+            "outcome": "deny",
+            "reasons": ["frequency_cap"],
+            "next_allowed_at": None,
+            "permit": None,
+        }
+        return bool(decision["outcome"] == "deny")
+
+    @pytest.mark.usefixtures("first")
+    def test_is_denied_and_no_time_is_named(self, vendor: callers.Api) -> None:
+        assert self.denied(vendor)
+        assert self.denied(vendor, dry_run=True)
+        assert Permit.objects.count() == 1
+        assert decisions(vendor, asked(request_id="r2"))[0]["outcome"] == "allow", "no cap stands in another's way"
+
+    def test_also_where_the_record_came_after_the_permit_expired(self, vendor: callers.Api) -> None:
+        scene.lender()
+        (first,) = decisions(vendor, asked())
+        Permit.objects.update(expires_at=datetime.now(tz=UTC))
+        mark_used([sent_on(first)])
+        assert self.denied(vendor)
+
+    def test_and_where_the_permit_had_been_handed_back(self, vendor: callers.Api) -> None:
+        scene.lender()
+        (first,) = decisions(vendor, asked())
+        assert vendor.post(f"/api/v1/gate/permits/{first['permit']['id']}/unused").status_code == 200
+        (second,) = decisions(vendor, asked())
+        mark_used([sent_on(first)])
+        assert second["outcome"] == "allow"
+        assert self.denied(vendor)
+
+    @pytest.mark.usefixtures("first")
+    def test_for_a_day_after_it_was_let_out(self, vendor: callers.Api) -> None:
+        Permit.objects.update(granted_at=scene.long_ago(1) + timedelta(minutes=1))
+        assert self.denied(vendor)
+        Permit.objects.update(granted_at=scene.long_ago(1) - timedelta(seconds=1))
+        assert not self.denied(vendor)
+
+    @pytest.mark.usefixtures("first")
+    def test_of_another_caller_or_for_another_message_is_another(self, vendor: callers.Api) -> None:
+        assert decisions(callers.system("gate"), asked())[0]["outcome"] == "allow"
+        assert decisions(vendor, asked(2, request_id="r1"))[0]["outcome"] == "allow"
+
+    @pytest.mark.usefixtures("first")
+    def test_every_other_reason_is_shown_as_well(self, vendor: callers.Api) -> None:
+        scene.dispute("not_overdue", loan="L11", n=1, customer="C1")
+        assert decisions(vendor, asked())[0]["reasons"] == ["dispute_pending", "frequency_cap"]
 
 
 class TestABatch:

@@ -70,9 +70,9 @@ def without_the_lock() -> Iterator[None]:
     """The same code, but nobody takes a lane: the gate takes all for its own, the hold waits for none."""
     call = reading._call
 
-    def unlocked(*, lanes: Any, **more: Any) -> dict[str, list[Any]]:
-        rows = call(lanes=None, **more)
-        rows["lane"] = list(lanes or ())
+    def unlocked(*, lanes: Any, stripes: Any, **more: Any) -> dict[str, Any]:
+        rows = call(lanes=None, stripes=stripes, **more)
+        rows["lane"], rows["stripe"] = list(lanes or ()), list(stripes)
         return rows
 
     with patch.object(reading, "_call", unlocked), patch.object(placing, "take_lanes", lambda lanes: None):
@@ -94,7 +94,7 @@ def commit_times(table: str) -> dict[str, datetime]:
 
 
 def breaches() -> list[Breach]:
-    """Every permit against every hold of its loan, phone or customer.
+    """Every permit against every hold of its loan, phone, customer or sending rule.
 
     Granted between the hold's commit and its release's, or committed before it and not in its `permits_out`.
     """
@@ -115,7 +115,8 @@ def breaches() -> list[Breach]:
         until = released.get(str(hold.pk))
         keys = {cover.key for cover in hold.covers.all()}
         for permit in Permit.objects.all():
-            if not keys & {f"l:{permit.loan}", f"c:{permit.customer}", f"p:{bytes(permit.phone_digest).hex()}"}:
+            touched = {f"l:{permit.loan}", f"c:{permit.customer}", f"p:{bytes(permit.phone_digest).hex()}"}
+            if not keys & {*touched, f"r:{permit.sending_rule}"}:
                 continue
             when = granted[str(permit.pk)]
             if when > at and (until is None or when < until):
@@ -186,19 +187,15 @@ def race(seconds: float) -> tuple[int, int]:
     return sum(results[:4]), sum(results[4:])
 
 
-@pytest.fixture
-def commit_order() -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("SHOW track_commit_timestamp")
-        if cursor.fetchone()[0] != "on":
-            pytest.skip("this PostgreSQL does not track when transactions commit (track_commit_timestamp)")
-
-
 @pytest.mark.usefixtures("commit_order")
 def test_gates_and_disputes_at_once_never_break_it() -> None:
-    asked, disputes = race(4.0)
-    assert disputes > 20
-    assert Permit.objects.count() > 20, asked
+    disputes = 0
+    for _ in range(10):  # on a busy machine four seconds are a handful
+        disputes += race(4.0)[1]
+        if disputes > 20 and Permit.objects.count() > 20:
+            break
+    else:
+        pytest.fail(f"{disputes} disputes: too few to be a race")
     assert breaches() == []
 
 

@@ -1,8 +1,8 @@
 """Every interleaving of a gate and a hold, walked by PostgreSQL's own isolationtester on the service's tables.
 
-The gate: lanes and facts in one call, grant, commit. The hold: lanes, list of permits, hold, commit. At the end no
-permit may stand that the hold does not list. An order in which a session would have to act while it waits cannot
-happen: those are left out.
+The gate: locks and facts in one call, grant, commit. The hold: its locks, list of permits, hold, commit. The locks are
+lanes, or the one of a sending rule. At the end no permit may stand that the hold does not list. An order in which a
+session would have to act while it waits cannot happen: those are left out.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 from django.db import connection
 
-from disputes.lanes.locking import lane_of_customer, lane_of_phone
+from config.api.locks import RULES_NAMESPACE
+from disputes.lanes.locking import lane_of_customer, lane_of_phone, stripe_of_rule
 from tests.disputes.holds import scene
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -52,7 +53,7 @@ step g_grant {{
     SELECT disputes_floor_of(now()), 'c', 'r', clock_timestamp(), clock_timestamp() + interval '60 seconds', '{phone}',
            'L1', 'C1', 'sms', 'urge', ''
     WHERE NOT EXISTS (SELECT FROM seen WHERE kind = 'cover')
-        AND {lanes_asked} = (SELECT count(*) FROM seen WHERE kind = 'lane');
+        AND {locks_asked} = (SELECT count(*) FROM seen WHERE kind IN ('lane', 'stripe'));
 }}
 step g_commit {{ COMMIT; }}
 
@@ -83,31 +84,47 @@ def interleavings() -> Iterator[tuple[str, ...]]:
 
 
 def can_happen(order: tuple[str, ...]) -> bool:
-    """With the lock, whoever waits for the gate's lanes does nothing until it has committed. The gate never waits."""
+    """With the lock, whoever waits for the gate's locks does nothing until it has committed. The gate never waits."""
     facts, commit, lock = order.index("g_facts"), order.index("g_commit"), order.index("d_lock")
     waits = facts < lock < commit
     return not waits or order.index("d_list") > commit
 
 
-def walk(orders: list[tuple[str, ...]], *, locked: bool) -> list[tuple[int, int]]:
+LANES = sorted({lane_of_customer("C1"), lane_of_phone(scene.digest(1))})
+RULE = stripe_of_rule("R1")
+_NUMBERS = ",".join(map(str, LANES))
+HOW = {
+    "lanes": (
+        f"ARRAY[{_NUMBERS}], ARRAY[]::int[]",
+        len(LANES),
+        f"SELECT count(*) FROM (SELECT n FROM disputes_lane WHERE n = ANY (ARRAY[{_NUMBERS}]) ORDER BY n"
+        " FOR NO KEY UPDATE) AS lanes;",
+    ),
+    "rule": (
+        f"ARRAY[]::int[], ARRAY[{RULE}]",
+        1,
+        f"SELECT 1 FROM pg_advisory_xact_lock({RULES_NAMESPACE}, {RULE});",
+    ),
+    "nothing": ("NULL, ARRAY[]::int[]", 0, "SELECT 1;"),
+}
+"""What is locked → what the gate is told, how many locks it needs, and how the hold takes them."""
+
+
+def walk(orders: list[tuple[str, ...]], *, locked: str) -> list[tuple[int, int]]:
     """(granted, lost) of each order."""
-    lanes = sorted({lane_of_customer("C1"), lane_of_phone(scene.digest(1))})
-    numbers = ",".join(map(str, lanes))
+    told, asked, hold_lock = HOW[locked]
     phone = f"\\x{scene.digest(1).hex()}"
     none = "ARRAY[]::text[]"
     arguments = (
-        f"{f'ARRAY[{numbers}]' if locked else 'NULL'}, ARRAY['L1'], ARRAY['{phone}'::bytea], {none}, 'c', {none},"
+        f"{told}, ARRAY['L1'], ARRAY['{phone}'::bytea], {none}, 'c', {none},"
         " interval '7 days', disputes_floor_of(now() - interval '2 days'),"
         " disputes_floor_of(now() + interval '1 hour')"
     )
     spec = SPEC.format(
         gate_facts=f"disputes_gate_reading({arguments})",
         phone=phone,
-        lanes_asked=len(lanes) if locked else 0,
-        hold_lock=f"SELECT count(*) FROM (SELECT n FROM disputes_lane WHERE n = ANY (ARRAY[{numbers}]) ORDER BY n"
-        " FOR NO KEY UPDATE) AS lanes;"
-        if locked
-        else "SELECT 1;",
+        locks_asked=asked,
+        hold_lock=hold_lock,
         permutations="\n".join(f"permutation {' '.join(order)} granted lost" for order in orders),
     )
     said = subprocess.run(
@@ -138,9 +155,10 @@ def _connected() -> None:
     connection.ensure_connection()
 
 
-def test_with_the_lock_no_interleaving_loses_a_permit() -> None:
+@pytest.mark.parametrize("lock", ["lanes", "rule"])
+def test_with_the_lock_no_interleaving_loses_a_permit(lock: str) -> None:
     orders = [order for order in interleavings() if can_happen(order)]
-    outcomes = walk(orders, locked=True)
+    outcomes = walk(orders, locked=lock)
     assert [order for order, (_, lost) in zip(orders, outcomes, strict=True) if lost] == []
     granted = [number for number, _ in outcomes]
     assert 0 < sum(granted) < len(granted), "some are granted before the hold, some refused after it"
@@ -149,5 +167,5 @@ def test_with_the_lock_no_interleaving_loses_a_permit() -> None:
 def test_control_without_the_lock_most_of_them_do() -> None:
     orders = list(interleavings())
     assert len(orders) == 35
-    outcomes = walk(orders, locked=False)
+    outcomes = walk(orders, locked="nothing")
     assert sum(lost for _, lost in outcomes) > 20

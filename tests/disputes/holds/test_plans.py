@@ -49,8 +49,8 @@ def test_the_same_read_through_every_table_if_it_might() -> None:
     scene.lender()
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(
-            "ALTER FUNCTION disputes_gate_reading(int[], text[], bytea[], text[], text, text[], interval, uuid, uuid)"
-            " RESET enable_seqscan"
+            "ALTER FUNCTION disputes_gate_reading(int[], int[], text[], bytea[], text[], text, text[], interval, uuid,"
+            " uuid) RESET enable_seqscan"
         )
         before = sequential_scans()
         read_once()

@@ -25,6 +25,7 @@ from disputes.holds.walking import (
     RuleFact,
     Taken,
     Walk,
+    request_of,
     stops,
 )
 from disputes.policy.caps import Contact
@@ -305,6 +306,13 @@ class TestTheSameRequestAgain:
 
     def test_and_not_for_another_message(self) -> None:
         assert decide(item(), live=self.live(phone=P2)).reasons == ("malformed",)
+
+    def test_and_not_once_its_message_went_out(self) -> None:
+        for live in ({}, self.live()):
+            decision = decide(item(), live=live, sent=frozenset({request_of("r", item())}))
+            assert (decision.reasons, decision.next_allowed_at) == (("frequency_cap",), None)
+        nameless = replace(item(), request_id="")
+        assert decide(nameless, sent=frozenset({request_of("", item())})).allowed
 
 
 @given(

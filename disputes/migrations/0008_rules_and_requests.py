@@ -1,0 +1,170 @@
+"""A decision takes the locks of the sending rules that it names, and knows requests whose message went out.
+
+Before the deploy: the functions that were there stay, for the release before this one. A process of that release takes
+no lock of a rule: while both run, it may let something through in the moment in which a rule is paused.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.db import migrations
+
+# As the function of the same name in 0005, and besides: the locks of sending rules, beside the lanes and before the
+# facts; and a request's permits say whether their message was recorded.
+READING = migrations.RunSQL(
+    sql="""
+        CREATE FUNCTION disputes_gate_reading(
+            lanes int[], stripes int[], loans text[], phones bytea[], rules text[], asker text, requests text[],
+            look_back interval, floor uuid, ceiling uuid
+        ) RETURNS TABLE (kind text, body text)
+        LANGUAGE plpgsql VOLATILE SET enable_seqscan = off AS $$
+        #variable_conflict use_column
+        DECLARE
+            whose text[];
+            theirs text[];
+            at timestamptz;
+        BEGIN
+            IF lanes IS NOT NULL THEN
+                IF current_setting('transaction_isolation') <> 'read committed' THEN
+                    RAISE EXCEPTION 'lanes need read committed';
+                END IF;
+                RETURN QUERY
+                    SELECT 'lane', json_agg(locked.n)::text
+                    FROM (
+                        SELECT lane.n FROM disputes_lane AS lane WHERE lane.n = ANY (lanes)
+                        ORDER BY lane.n FOR NO KEY UPDATE SKIP LOCKED
+                    ) AS locked;
+                -- Never waiting: somebody who waits to hold a rule alone is waited for by nobody who decides, and
+                -- makes this fail. 21094 is RULES_NAMESPACE (config/api/locks.py).
+                IF cardinality(stripes) > 0 THEN
+                    RETURN QUERY
+                        SELECT 'stripe', json_agg(stripe)::text FROM unnest(stripes) AS stripe
+                        WHERE pg_try_advisory_xact_lock_shared(21094, stripe);
+                END IF;
+            END IF;
+            at := clock_timestamp();
+            RETURN QUERY SELECT 'clock', json_build_array(at)::text;
+
+            whose := ARRAY(
+                SELECT loan.customer FROM disputes_loan AS loan
+                WHERE loan.external_id = ANY (loans) AND loan.customer IS NOT NULL
+                UNION
+                SELECT phone.customer FROM disputes_customerphone AS phone WHERE phone.digest = ANY (phones)
+            );
+            theirs := ARRAY(SELECT loan.external_id FROM disputes_loan AS loan WHERE loan.customer = ANY (whose));
+            RETURN QUERY
+                SELECT 'loan', json_agg(json_build_array(
+                    loan.external_id, loan.customer, loan.currency, loan.time_zone, loan.grace_days,
+                    loan.tolerance::text, loan.settled_on, loan.written_off_on, loan.pauses, loan.arrangements,
+                    array_to_string(loan.due_on, ','), array_to_string(loan.amount, ','), loan.paid::text))::text
+                FROM disputes_loan AS loan WHERE loan.external_id = ANY (loans);
+            RETURN QUERY
+                SELECT 'phone', json_agg(json_build_array(
+                    encode(phone.digest, 'hex'), phone.customer, phone.role, phone.first, phone.until))::text
+                FROM disputes_customerphone AS phone WHERE phone.digest = ANY (phones);
+            RETURN QUERY
+                SELECT 'customer', json_agg(json_build_array(
+                    customer.external_id, customer.time_zones, customer.contact_preferences))::text
+                FROM disputes_customer AS customer WHERE customer.external_id = ANY (whose);
+            IF cardinality(rules) > 0 THEN
+                RETURN QUERY
+                    SELECT 'rule', json_agg(json_build_array(rule.external_id, rule.aim, rule.min_dpd))::text
+                    FROM disputes_sendingrule AS rule WHERE rule.external_id = ANY (rules);
+            END IF;
+            RETURN QUERY
+                SELECT 'cover', json_agg(json_build_array(cover.key, hold.reason, hold.source, hold.why))::text
+                FROM disputes_holdcover AS cover JOIN disputes_hold AS hold ON hold.id = cover.hold_id
+                WHERE cover.released_at IS NULL AND cover.key = ANY (
+                    ARRAY(SELECT 'l:' || one FROM unnest(loans) AS one)
+                    || ARRAY(SELECT 'r:' || one FROM unnest(rules) AS one)
+                    || ARRAY(SELECT prefix || one FROM unnest(whose) AS one, unnest(ARRAY['c:', 'sc:']) AS prefix)
+                    || ARRAY(SELECT prefix || encode(one, 'hex')
+                             FROM unnest(phones) AS one, unnest(ARRAY['p:', 'sp:']) AS prefix));
+            -- One statement, so that a permit that its message brings back is counted once: as the one or the other.
+            RETURN QUERY
+                SELECT 'contact', json_agg(json_build_array(
+                    contact.at, contact.customer, contact.loan, encode(contact.phone, 'hex'), contact.channel,
+                    contact.category))::text
+                FROM (
+                    SELECT permit.id, permit.granted_at AS at, permit.customer, permit.loan,
+                           permit.phone_digest AS phone, permit.channel, permit.category
+                    FROM disputes_permit AS permit
+                    WHERE permit.customer = ANY (whose) AND permit.granted_at > at - interval '24 hours'
+                        AND permit.id BETWEEN floor AND ceiling AND permit.unused_at IS NULL
+                        AND permit.message IS NULL
+                    UNION
+                    SELECT permit.id, permit.granted_at, permit.customer, permit.loan, permit.phone_digest,
+                           permit.channel, permit.category
+                    FROM disputes_permit AS permit
+                    WHERE permit.loan = ANY (loans) AND permit.granted_at > at - interval '24 hours'
+                        AND permit.id BETWEEN floor AND ceiling AND permit.unused_at IS NULL
+                        AND permit.message IS NULL
+                    UNION
+                    SELECT permit.id, permit.granted_at, permit.customer, permit.loan, permit.phone_digest,
+                           permit.channel, permit.category
+                    FROM disputes_permit AS permit
+                    WHERE permit.phone_digest = ANY (phones) AND permit.granted_at > at - interval '24 hours'
+                        AND permit.id BETWEEN floor AND ceiling AND permit.unused_at IS NULL
+                        AND permit.message IS NULL
+                    UNION
+                    SELECT message.id, message.sent_at, loan.customer, message.loan, message.phone_digest,
+                           message.channel, message.category
+                    FROM disputes_message AS message JOIN disputes_loan AS loan ON loan.external_id = message.loan
+                    WHERE message.loan = ANY (theirs) AND message.sent_at > at - look_back AND NOT message.voided
+                    UNION
+                    SELECT message.id, message.sent_at, loan.customer, message.loan, message.phone_digest,
+                           message.channel, message.category
+                    FROM disputes_message AS message
+                    LEFT JOIN disputes_loan AS loan ON loan.external_id = message.loan
+                    WHERE message.phone_digest = ANY (phones) AND message.sent_at > at - look_back
+                        AND NOT message.voided
+                ) AS contact;
+            -- A request's permit while it lives; and those whose message went out, for as long as a permit counts.
+            IF cardinality(requests) > 0 THEN
+                RETURN QUERY
+                    SELECT 'live', json_agg(json_build_array(
+                        permit.request_id, permit.id, encode(permit.phone_digest, 'hex'), permit.loan, permit.channel,
+                        permit.category, permit.expires_at, permit.message IS NOT NULL)
+                        ORDER BY permit.granted_at)::text
+                    FROM disputes_permit AS permit
+                    WHERE permit.caller = asker AND permit.request_id = ANY (requests)
+                        AND permit.id BETWEEN floor AND ceiling
+                        AND CASE WHEN permit.message IS NULL THEN permit.expires_at > at AND permit.unused_at IS NULL
+                            ELSE permit.granted_at > at - interval '24 hours' END;
+            END IF;
+            RETURN QUERY
+                SELECT 'watermark', json_agg(json_build_array(feed.name, newest.complete_until))::text
+                FROM unnest(ARRAY['repayments', 'schedule', 'messages']) AS feed (name)
+                CROSS JOIN LATERAL (
+                    SELECT mark.complete_until FROM disputes_watermarkversion AS mark
+                    WHERE mark.feed = feed.name AND NOT EXISTS (
+                        SELECT FROM disputes_voided AS voided
+                        WHERE voided.type = 'watermark' AND voided.external_id = mark.external_id)
+                    ORDER BY mark.complete_until DESC LIMIT 1
+                ) AS newest;
+        END $$;
+
+        CREATE FUNCTION disputes_gate_reading_one(
+            lanes int[], stripes int[], loans text[], phones bytea[], rules text[], asker text, requests text[],
+            look_back interval, floor uuid, ceiling uuid
+        ) RETURNS TABLE (kind text, body text)
+        LANGUAGE plpgsql VOLATILE SET plan_cache_mode = force_generic_plan AS $$
+        BEGIN
+            RETURN QUERY SELECT * FROM disputes_gate_reading(
+                lanes, stripes, loans, phones, rules, asker, requests, look_back, floor, ceiling);
+        END $$;
+    """,
+    reverse_sql="""
+        DROP FUNCTION disputes_gate_reading_one(
+            int[], int[], text[], bytea[], text[], text, text[], interval, uuid, uuid);
+        DROP FUNCTION disputes_gate_reading(
+            int[], int[], text[], bytea[], text[], text, text[], interval, uuid, uuid);
+    """,
+)
+
+
+class Migration(migrations.Migration):
+    dependencies: ClassVar = [("disputes", "0007_inbound")]
+
+    operations: ClassVar = [READING]
