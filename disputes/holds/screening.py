@@ -194,8 +194,9 @@ WITH named AS MATERIALIZED (
     UNION {_COUNTS.format(on="permit.loan = named.loan")}
     UNION {_COUNTS.format(on="permit.customer = named.customer")}
     UNION {_COUNTS.format(on="permit.phone_digest = named.phone")}
-    UNION {_PERMIT.format(on="permit.request_id = named.request")} permit.caller = %(caller)s
-        AND permit.expires_at > %(at)s
+    UNION SELECT n FROM disputes_permit AS permit JOIN named ON permit.request_id = named.request
+        WHERE permit.id BETWEEN %(floor)s AND %(ceiling)s AND permit.caller = %(caller)s
+            AND (permit.expires_at > %(at)s OR permit.message IS NOT NULL)
     UNION SELECT n FROM disputes_message AS message JOIN named ON message.phone_digest = named.phone WHERE {_LATELY}
     UNION SELECT n FROM disputes_message AS message JOIN named ON message.loan = named.loan WHERE {_LATELY}
     UNION
