@@ -8,7 +8,7 @@ from datetime import datetime
 
 from disputes.holds.models import Hold, Reason, Scope, Source
 from disputes.holds.permits import PermitOut
-from disputes.holds.placing import number_changes, place_hold, release_hold
+from disputes.holds.placing import number_changes, permits_still_out, place_hold, release_hold
 from disputes.holds.scopes import Covers
 from disputes.journal.recording import Actor
 from disputes.lanes.locking import lane_of_phone, take_lanes
@@ -16,8 +16,8 @@ from disputes.lanes.locking import lane_of_phone, take_lanes
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OptedOut:
-    """The hold that stands for the opt-out, and the permits that were out when it was placed; `new`: it was not
-    before."""
+    """The hold that stands for the opt-out, and the permits that are out against it, to be recalled; `new`: it was
+    placed just now."""
 
     hold: Hold
     permits_out: tuple[PermitOut, ...]
@@ -39,12 +39,12 @@ def place_opt_out(*, phone: bytes, source: str, actor: Actor, now: datetime) -> 
     """As `opt_out`, for whoever locks more rows after it: the transaction's owner numbers the feed, last.
 
     1. the phone's lane, so that of two at once the second finds the first; 2. an opt-out that stands already is the
-    answer; 3. else its hold.
+    answer, with the permits that are still out, since whoever sends may have heard of it from nobody; 3. else its hold.
     """
     take_lanes([lane_of_phone(phone)])
     standing = standing_opt_outs(phone=phone)
     if standing:
-        return OptedOut(hold=standing[0], permits_out=(), new=False)
+        return OptedOut(hold=standing[0], permits_out=permits_still_out(hold=standing[0]), new=False)
     placed = place_hold(
         source=Source.OPT_OUT,
         scope=Scope.PHONE,

@@ -33,6 +33,7 @@ __all__ = [
     "holds_covering",
     "holds_of_dispute",
     "number_changes",
+    "permits_still_out",
     "place_hold",
     "release_hold",
     "widen_hold",
@@ -136,6 +137,15 @@ def change_reason(*, hold: Hold, reason: str, now: datetime, actor: Actor = SERV
     hold.refresh_from_db()
     _tell(hold=hold, kind=Change.CHANGED, keys=keys, out=(), actor=actor, at=now)
     return True
+
+
+def permits_still_out(*, hold: Hold) -> tuple[PermitOut, ...]:
+    """The permits that live and that a standing hold covers, for whoever asks for what is held already.
+
+    Needs no lane: those that it covers were committed before it, so whoever sees the hold sees them in a later
+    statement.
+    """
+    return _permits_out(hold, _keys_of(hold), database_clock())
 
 
 def holds_of_dispute(dispute: uuid.UUID) -> list[Hold]:

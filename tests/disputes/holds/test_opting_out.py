@@ -13,7 +13,7 @@ from django.db import transaction
 
 from config.fields import phone_digest
 from disputes.holds import opting_out
-from disputes.holds.models import Hold, SuppressionChange
+from disputes.holds.models import Hold, Permit, SuppressionChange
 from disputes.holds.opting_out import opt_out
 from disputes.journal.models import Event
 from tests import callers
@@ -64,6 +64,37 @@ def test_twice_is_once(desk: callers.Api) -> None:
     first, again = desk.post("/api/v1/opt-outs", body()), desk.post("/api/v1/opt-outs", body())
     assert (first.status_code, again.status_code) == (201, 200)
     assert first.json()["id"] == again.json()["id"]
+
+
+def test_a_second_caller_is_told_what_is_still_out(desk: callers.Api) -> None:
+    scene.lender()
+    names = ("used", "back", "expired", "out", "statutory")
+    asked = [scene.item(1, category="service", request_id=name) for name in names[:-1]]
+    granted = scene.ask(*asked, scene.item(1, category="statutory"), scene.item(2))
+    permit = {name: one.permit.id for name, one in zip(names, granted, strict=False) if one.permit}
+    first = desk.post("/api/v1/opt-outs", body()).json()
+    Permit.objects.filter(pk=permit["used"]).update(message="M1", used_at=datetime.now(tz=UTC))
+    Permit.objects.filter(pk=permit["back"]).update(unused_at=datetime.now(tz=UTC))
+    Permit.objects.filter(pk=permit["expired"]).update(expires_at=datetime.now(tz=UTC))
+    again = desk.post("/api/v1/opt-outs", body()).json()
+    assert {one["id"] for one in first["permits_out"]} == {str(permit[name]) for name in names[:-1]}
+    assert {one["id"] for one in again["permits_out"]} == {str(permit["used"]), str(permit["out"])}
+    [out] = [one for one in first["permits_out"] if one["request_id"] == "out"]
+    assert out in again["permits_out"]
+    assert SuppressionChange.objects.count() == 1, "nothing was placed by it"
+
+
+def test_of_two_at_once_both_are_told() -> None:
+    scene.lender()
+    (before,) = scene.ask(scene.item(1))
+    assert before.permit
+
+    def act() -> set[Any]:
+        with transaction.atomic(durable=True):
+            out = opt_out(phone=scene.digest(1), source="STOP", actor=scene.ACTOR, now=datetime.now(tz=UTC))
+        return {permit.id for permit in out.permits_out}
+
+    assert at_once([act, act]) == [{before.permit.id}] * 2
 
 
 def test_ten_at_once_are_one() -> None:
