@@ -29,6 +29,7 @@ from disputes.cases.models import Channel, Comment, Dispute, Ground, Language, O
 from disputes.cases.opening import AlreadyOpen, NobodyToActFor, Opened, Opening, open_dispute, shown_of
 from disputes.cases.rendering import render_dispute
 from disputes.check.facts import ClaimedPayment
+from disputes.holds.suppressions_api import PermitOutSerializer
 from disputes.journal.models import Event
 from disputes.journal.recording import Actor
 
@@ -115,19 +116,6 @@ class DisputeSerializer(serializers.Serializer[Any]):
         required=False,
         help_text="Where the policy pack asks for the mark: whether what this is about is in dispute.",
     )
-
-
-class PermitOutSerializer(serializers.Serializer[Any]):
-    """What it was for is shown to the lender's systems alone."""
-
-    id = serializers.UUIDField()
-    expires_at = serializers.DateTimeField()
-    granted_at = serializers.DateTimeField(required=False)
-    request_id = serializers.CharField(required=False)
-    loan = serializers.CharField(required=False, allow_null=True)
-    channel = serializers.CharField(required=False)
-    category = serializers.CharField(required=False)
-    vendor = serializers.CharField(required=False)
 
 
 class OpenedDisputeSerializer(DisputeSerializer):

@@ -18,8 +18,9 @@ from config.api.errors import Unprocessable
 from config.api.fields import AwareDateTimeField, PhoneField, PlainTextField, StrictSerializer, render_instant
 from config.api.idempotency import REPLAYED, idempotent
 from config.api.views import ServiceView
-from disputes.cases.api import HoldSerializer, PermitOutSerializer
+from disputes.cases.api import HoldSerializer
 from disputes.cases.inbound import Came, answer_text
+from disputes.holds.suppressions_api import PermitOutSerializer
 from disputes.inbound.keeping import OtherText, keep
 from disputes.inbound.models import InboundKind
 

@@ -1,9 +1,8 @@
-"""The gate, opt-outs and suppressions over HTTP."""
+"""The gate, permits and opt-outs over HTTP."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import msgspec
@@ -20,27 +19,21 @@ from rest_framework.response import Response
 
 from config.api.callers import Caller
 from config.api.errors import ClientError, Conflict, TooLarge
-from config.api.fields import (
-    AwareDateTimeField,
-    ExternalId,
-    PhoneField,
-    PlainTextField,
-    StrictSerializer,
-    render_instant,
-)
+from config.api.fields import PhoneField, PlainTextField, StrictSerializer, render_instant
 from config.api.idempotency import idempotent
 from config.api.views import ServiceView, plain_view
 from config.fields import phone_digest
-from disputes.holds import gate, queries, screening_api
+from disputes.holds import examples, gate, screening_api, suppressions_api
 from disputes.holds.asking import BadCall, read_call
-from disputes.holds.models import Hold, Permit, SuppressionChange
+from disputes.holds.models import Permit
 from disputes.holds.opting_out import opt_in, opt_out
 from disputes.holds.permits import PermitUsed, hand_back
+from disputes.holds.suppressions_api import PermitOutSerializer
 from disputes.holds.walking import REASONS
 from disputes.journal.recording import Actor
 
-PAGE = 100
-LAST_NUMBER = 2**63 - 1
+CATEGORIES = ("reminder", "urge", "warning", "statutory", "service", "survey")
+OUTCOMES = ("allow", "deny")
 
 
 class GateItemSerializer(serializers.Serializer[Any]):
@@ -51,13 +44,15 @@ class GateItemSerializer(serializers.Serializer[Any]):
         max_length=200,
         help_text="Again while its permit lives: the same permit; once its message went out: denied.",
     )
-    phone = serializers.CharField(max_length=40)
+    phone = serializers.CharField(max_length=40, help_text="E.164, or as it is dialled in the lender's region.")
     loan = serializers.CharField(required=False, allow_null=True, max_length=200)
-    channel = serializers.CharField(help_text="`sms`")
-    category = serializers.CharField(help_text="`reminder` `urge` `warning` `statutory` `service` `survey`")
+    channel = serializers.ChoiceField(choices=["sms"])
+    category = serializers.ChoiceField(choices=CATEGORIES)
     sending_rule = serializers.CharField(required=False, allow_null=True, max_length=200)
     vendor = serializers.CharField(required=False, allow_null=True, max_length=200)
-    reply_to = serializers.CharField(required=False, allow_null=True, max_length=200)
+    reply_to = serializers.CharField(
+        required=False, allow_null=True, max_length=200, help_text="Your id of the person's own text that this answers."
+    )
 
 
 class GateCallSerializer(serializers.Serializer[Any]):
@@ -71,9 +66,9 @@ class PermitSerializer(serializers.Serializer[Any]):
 
 
 class GateDecisionSerializer(serializers.Serializer[Any]):
-    outcome = serializers.CharField(help_text="`allow` or `deny`")
+    outcome = serializers.ChoiceField(choices=OUTCOMES)
     reasons = serializers.ListField(
-        child=serializers.CharField(), help_text="The weightiest first, of: " + " ".join(f"`{one}`" for one in REASONS)
+        child=serializers.ChoiceField(choices=REASONS), help_text="The weightiest first; none where it is allowed."
     )
     next_allowed_at = serializers.DateTimeField(
         allow_null=True, help_text="Where time alone stands in the way: asked again then, it is allowed."
@@ -99,6 +94,7 @@ class GateDocumented(ServiceView):
         parameters=[
             OpenApiParameter("dry_run", OpenApiTypes.BOOL, description="Grants nothing, and shows every reason.")
         ],
+        examples=[examples.CALL, examples.ANSWER],
     )
     def post(self, request: Request) -> Response:
         """Decides up to 10,000 messages, in the order asked. What is allowed has a permit, good for `permit_seconds`;
@@ -112,6 +108,8 @@ def gate_decisions(request: HttpRequest, caller: Caller) -> HttpResponse:
     dry_run = _read_flag(request, "dry_run")
     if (request.content_type or "").lower() not in ("application/json", ""):
         raise UnsupportedMediaType(request.content_type or "")
+    if (coding := request.headers.get("Content-Encoding", "identity")).lower() not in ("identity", ""):
+        raise UnsupportedMediaType(coding, "This call reads no compressed body.")
     try:
         call = read_call(request.body)
     except RequestDataTooBig as error:
@@ -188,7 +186,7 @@ class OptOutSerializer(serializers.Serializer[Any]):
     id = serializers.UUIDField()
     phone = serializers.CharField()
     opted_out_at = serializers.DateTimeField()
-    permits_out = serializers.ListField(child=serializers.DictField())
+    permits_out = PermitOutSerializer(many=True, help_text="Granted before the opt-out and still alive: recall them.")
 
 
 class OptInSerializer(serializers.Serializer[Any]):
@@ -206,6 +204,7 @@ class OptOuts(ServiceView):
         summary="Record an opt-out",
         request=OptOutInSerializer,
         responses={200: OptOutSerializer, 201: OptOutSerializer},
+        examples=[examples.OPT_OUT],
     )
     @idempotent()
     def post(self, request: Request) -> Response:
@@ -250,147 +249,11 @@ def _actor(request: Request) -> Actor:
     return Actor(type=caller.kind, id=caller.id)
 
 
-class CoveredSerializer(serializers.Serializer[Any]):
-    loans = serializers.ListField(child=serializers.CharField())
-    customers = serializers.ListField(child=serializers.CharField())
-    phone_digests = serializers.ListField(child=serializers.CharField(), help_text="The service's keyed digests.")
-    sending_rules = serializers.ListField(child=serializers.CharField())
-
-
-class SuppressionSerializer(serializers.Serializer[Any]):
-    id = serializers.UUIDField()
-    scope = serializers.CharField()
-    reason = serializers.CharField()
-    source = serializers.CharField()  # type: ignore[assignment]
-    dispute = serializers.UUIDField(allow_null=True)
-    placed_at = serializers.DateTimeField()
-    released_at = serializers.DateTimeField(allow_null=True)
-    covers = CoveredSerializer()
-
-
-class SuppressionFilterSerializer(serializers.Serializer[Any]):
-    """What the query names. A number in its international form has a plus sign, which a query must spell %2B."""
-
-    phone = PhoneField(required=False)
-    loan = ExternalId(required=False)
-    at = AwareDateTimeField(required=False)
-
-
-class Suppressions(ServiceView):
-    """What is held."""
-
-    required_scopes: ClassVar[Any] = {"GET": "suppressions:read"}
-
-    @extend_schema(
-        operation_id="suppressions",
-        summary="What is held now, or was at an instant",
-        parameters=[
-            OpenApiParameter("phone", OpenApiTypes.STR),
-            OpenApiParameter("loan", OpenApiTypes.STR),
-            OpenApiParameter("at", OpenApiTypes.DATETIME),
-        ],
-        responses=SuppressionSerializer(many=True),
-    )
-    def get(self, request: Request) -> Response:
-        """Newest first, in pages. `phone` and `loan` ask for what covers them; `at` for what stood at a past
-        instant."""
-        asked = SuppressionFilterSerializer(data=request.query_params)
-        asked.is_valid(raise_exception=True)
-        named = asked.validated_data
-        at = named.get("at")
-        holds = queries.suppressions(
-            phone=phone_digest(named["phone"]) if "phone" in named else None, loan=named.get("loan"), at=at
-        )
-
-        def render(page: Sequence[Hold]) -> list[dict[str, Any]]:
-            keys = queries.keys_of(page, at=at)
-            return [_render_hold(hold, keys[hold.pk]) for hold in page]
-
-        return self.answer_page(request, holds, render)
-
-
-def _render_hold(hold: Hold, keys: Sequence[str]) -> dict[str, Any]:
-    return {
-        "id": str(hold.pk),
-        "scope": hold.scope,
-        "reason": hold.reason,
-        "source": hold.source,
-        "dispute": str(hold.dispute) if hold.dispute else None,
-        "placed_at": render_instant(hold.placed_at),
-        "released_at": render_instant(hold.released_at) if hold.released_at else None,
-        "covers": queries.render_keys(keys),
-    }
-
-
-class ChangeSerializer(serializers.Serializer[Any]):
-    number = serializers.IntegerField()
-    kind = serializers.CharField(help_text="`placed` `changed` `released`")
-    hold = serializers.UUIDField()
-    at = serializers.DateTimeField()
-    scope = serializers.CharField()
-    reason = serializers.CharField()
-    covers = CoveredSerializer()
-    permits_out = serializers.ListField(child=serializers.DictField())
-
-
-class ChangesSerializer(serializers.Serializer[Any]):
-    after = serializers.IntegerField(help_text="Ask with this next.")
-    more = serializers.BooleanField()
-    results = ChangeSerializer(many=True)
-
-
-class ChangesFilterSerializer(serializers.Serializer[Any]):
-    after = serializers.IntegerField(required=False, min_value=0, max_value=LAST_NUMBER, default=0)
-    limit = serializers.IntegerField(required=False, min_value=1, max_value=PAGE, default=PAGE)
-
-
-class SuppressionChanges(ServiceView):
-    """The feed of what changed."""
-
-    required_scopes: ClassVar[Any] = {"GET": "suppressions:read"}
-    pagination_class = None
-
-    @extend_schema(
-        operation_id="suppression_changes",
-        summary="What was placed, changed and released, in commit order",
-        parameters=[ChangesFilterSerializer],
-        responses={200: ChangesSerializer},
-    )
-    def get(self, request: Request) -> Response:
-        """Rows after the number `after`, oldest first. Nothing is lost; numbers may skip."""
-        asked = ChangesFilterSerializer(data=request.query_params)
-        asked.is_valid(raise_exception=True)
-        after, limit = asked.validated_data["after"], asked.validated_data["limit"]
-        rows = queries.changes_after(number=after, limit=limit + 1)
-        page = rows[:limit]
-        return Response(
-            {
-                "after": page[-1].number if page else after,
-                "more": len(rows) > limit,
-                "results": [_render_change(row) for row in page],
-            }
-        )
-
-
-def _render_change(row: SuppressionChange) -> dict[str, Any]:
-    return {
-        "number": row.number,
-        "kind": row.kind,
-        "hold": str(row.hold_id),
-        "at": render_instant(row.at),
-        "scope": row.scope,
-        "reason": row.reason,
-        "covers": queries.render_keys(row.keys),
-        "permits_out": row.permits_out,
-    }
-
-
 routes = [
     path("gate/decisions", gate_decisions, name="gate-decisions"),
     *screening_api.routes,
     path("gate/permits/<str:key>/unused", PermitUnused.as_view(), name="permit-unused"),
     path("opt-outs", OptOuts.as_view(), name="opt-outs"),
     path("opt-ins", OptIns.as_view(), name="opt-ins"),
-    path("suppressions", Suppressions.as_view(), name="suppressions"),
-    path("suppressions/changes", SuppressionChanges.as_view(), name="suppression-changes"),
+    *suppressions_api.routes,
 ]

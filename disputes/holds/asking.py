@@ -38,6 +38,7 @@ class _Item(msgspec.Struct, frozen=True):
 
 _HALF = re.compile("[\ud800-\udfff]")
 """A surrogate that stands alone: Python joins those that come in pairs."""
+_SPOILING = (b"\\ud", b"\\uD", b"NaN", b"Infinity")
 _read_call = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _read_items = msgspec.json.Decoder(list[msgspec.Raw])
 _read_seconds = msgspec.json.Decoder(Annotated[int, msgspec.Meta(ge=1, le=LONGEST)])
@@ -93,30 +94,34 @@ def read_call(body: bytes) -> Call:
 
 
 def _read_fields(body: bytes) -> dict[str, msgspec.Raw]:
-    """The fields of the body. An escape that is half a character (``"\\ud800"``) is JSON all the same, and spoils the
-    item that has it alone: where there is one, the body is spelt anew, with what is no text left for the item's own
-    reading."""
+    """The fields of the body. Half a character (``"\\ud800"``, which is JSON all the same) and the NaN and Infinity
+    that many libraries write spoil the item alone that has them: where there is one, the body is spelt anew, with null
+    for such items."""
     try:
         return _read_call.decode(body)
     except msgspec.ValidationError:
         raise
     except (msgspec.DecodeError, UnicodeDecodeError):
-        if b"\\ud" not in body.lower():
+        if not any(sign in body for sign in _SPOILING):
             raise
         try:
-            return _read_call.decode(msgspec.json.encode(_without_halves(json.loads(body))))
+            return _read_call.decode(msgspec.json.encode(_without_spoilt(json.loads(body))))
         except ValueError as error:
             raise msgspec.DecodeError(str(error)) from error
 
 
-def _without_halves(value: Any) -> Any:
-    """The same, with null for every item that has half a character somewhere."""
+def _without_spoilt(value: Any) -> Any:
+    """The same, with null for every item that has half a character or no number somewhere."""
     if not isinstance(value, dict) or not isinstance(value.get("items"), list):
         return value
-    return {
-        **value,
-        "items": [None if _HALF.search(json.dumps(one, ensure_ascii=False)) else one for one in value["items"]],
-    }
+    return {**value, "items": [None if _is_spoilt(one) else one for one in value["items"]]}
+
+
+def _is_spoilt(item: Any) -> bool:
+    try:
+        return _HALF.search(json.dumps(item, ensure_ascii=False, allow_nan=False)) is not None
+    except ValueError:
+        return True
 
 
 def read_item(raw: bytes | msgspec.Raw) -> GateItem | None:

@@ -15,6 +15,7 @@ from config.api.bulk import BULK_FROM, SpooledAnswer, body_chunks, body_length
 from config.api.places import take_place
 from config.api.views import ServiceView
 from disputes.holds.campaigns import ANSWER_COLUMNS, BadHeader, Format, answer_header, screen_campaign
+from disputes.holds.walking import REASONS
 
 CSV = "text/csv"
 NDJSON = "application/x-ndjson"
@@ -32,8 +33,8 @@ _ROW = inline_serializer(
     {
         "line": serializers.IntegerField(help_text="Of the body, from 1; a CSV's header is its first."),
         "request_id": serializers.CharField(allow_null=True),
-        "outcome": serializers.CharField(help_text="`allow` or `deny`"),
-        "reasons": serializers.ListField(child=serializers.CharField()),
+        "outcome": serializers.ChoiceField(choices=["allow", "deny"]),
+        "reasons": serializers.ListField(child=serializers.ChoiceField(choices=REASONS)),
         "next_allowed_at": serializers.DateTimeField(allow_null=True),
         "decided_at": serializers.DateTimeField(help_text="The database's clock; no hold placed before it is missed."),
     },

@@ -162,6 +162,31 @@ class TestOverHttp:
         assert answer.status_code == 400
         assert answer.json()["errors"][0]["attr"] == query.partition("=")[0]
 
+    def test_a_plus_sign_that_was_not_escaped_is_read_as_one(self) -> None:
+        scene.lender()
+        scene.dispute("not_my_debt", loan="L11", n=1, customer="C1")
+        gateway = callers.system("suppressions:read")
+        (row,) = gateway.get(f"/api/v1/suppressions?phone={scene.number(1)}").json()["results"]
+        assert row["scope"] == "phone"
+
+    @pytest.mark.parametrize(
+        ("query", "code"),
+        [
+            ("phone=", "blank"),
+            ("loan=", "blank"),
+            ("at=", "naive"),
+            ("phones=%2B8613812340001", "unknown_field"),
+            ("phone=%2B8613812340001&before=2026-01-01T00:00:00Z", "unknown_field"),
+        ],
+    )
+    def test_a_filter_that_filters_nothing_is_refused(self, query: str, code: str) -> None:
+        answer = callers.system("suppressions:read").get(f"/api/v1/suppressions?{query}")
+        assert (answer.status_code, answer.json()["errors"][0]["code"]) == (400, code)
+
+    def test_an_instant_of_any_offset_is_asked_for(self) -> None:
+        answer = callers.system("suppressions:read").get("/api/v1/suppressions?at=2026-01-01T00:00:00%2B23:59&limit=5")
+        assert (answer.status_code, answer.json()["results"]) == (200, [])
+
     def test_what_is_held_now_and_what_was(self) -> None:
         scene.lender()
         gateway = callers.system("suppressions:read")
