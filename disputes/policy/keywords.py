@@ -15,9 +15,13 @@ from typing import Literal
 
 from disputes.policy.packs import Pack
 
-OPT_OUT = frozenset({"stop", "stopall", "unsubscribe", "optout", "end", "quit", "cancel", "td", "t", "退订", "拒收"})
-"""Opt-outs where they are the whole text. ``取消`` alone is none: it answers appointments and plans as well, and no
-text prints it; with what is to be cancelled (``取消订阅``) it is one."""
+OPT_OUT = frozenset(
+    {"stop", "stopall", "unsubscribe", "optout", "end", "quit", "cancel", "revoke", "td", "t", "r", "退订", "拒收"}
+)
+"""Opt-outs where they are the whole text: those of 47 CFR 64.1200(a)(10), and those that Chinese platforms have senders
+print (``回TD退订``, ``拒收请回复R``; ``N``, printed too, answers any question and is a pack's to add). ``取消``
+alone is none: it answers appointments and plans as well, and no text prints it; with what is to be cancelled
+(``取消订阅``) it is one."""
 OPT_OUT_FIRST = frozenset({"stop", "stopall", "unsubscribe"})
 """Opt-outs as the first word of a sentence too, and ``退订`` with them: hardly anything else begins so. Of the others
 ``end`` ``quit`` ``cancel`` begin "end of the month" and "cancel my plan", and ``t`` and ``td`` are too short."""

@@ -15,6 +15,7 @@ HOUSE = PACKS.by_name["house"][-1]
 AN_OPT_OUT_AND_NO_MORE = """
 STOP          stop.         Stop!!        “stop”        ＳＴＯＰ      S T O P     STOP 🛑      STOPALL      opt-out
 UNSUBSCRIBE   Unsubscribe;  END           Quit          cancel       opt out     please stop  Stop please.  Stop, thanks
+REVOKE        revoke.       R             Ｒ          回复R        please revoke
 TD            td            ＴＤ          TD!           【TD】       T           t。          回T          回复TD
 退订          退訂          请退订        請退訂        【退订】     退 订        退订!!!      我要退订      退订谢谢
 退订短信      拒收          取消订阅      取消訂閱      不要再发了   别发了       T退订        不要再给我发短信了
@@ -41,6 +42,9 @@ NO_OPT_OUT = [
     "weekend",
     "endless",
     "T-shirt",
+    "R 3",
+    "revoked",
+    "I revoke my offer",
     "T 3",
     "tomorrow",
     "stopwatch",
