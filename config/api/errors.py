@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import Any
 
 import structlog
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation, TooManyFieldsSent, TooManyFilesSent
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
 from django.views import defaults
 from drf_standardized_errors.formatter import ExceptionFormatter
@@ -76,6 +78,29 @@ class TooMany(ClientError):
     default_code = "throttled"
 
 
+class Unavailable(exceptions.APIException):
+    """503 with Retry-After: the database cannot be reached. Nothing was done that an answer has not told of, or the
+    answer was lost on its way: the same request again, with the same key, is safe."""
+
+    status_code = status.HTTP_503_SERVICE_UNAVAILABLE
+    default_detail = "The service cannot reach its records just now. Send the same request again."
+    default_code = "unavailable"
+    wait = 5
+
+
+_AWAY = ("08", "57P", "53300")
+"""Connection lost or refused; the server shuts down, starts or was ended; no connection is free."""
+
+
+def is_database_away(error: BaseException | None) -> bool:
+    """Whether the database could not be reached, or went away in the middle. A statement that it refused or gave up is
+    another matter."""
+    if not isinstance(error, OperationalError | InterfaceError):
+        return False
+    state = getattr(error.__cause__, "sqlstate", None)
+    return state is None or state.startswith(_AWAY)
+
+
 class Formatter(ExceptionFormatter):
     """Adds the field to errors that are not about validation but know their field."""
 
@@ -98,6 +123,8 @@ class Handler(ExceptionHandler):
             return ClientError("The request could not be read.", "bad_request")
         if isinstance(exc, UnreadablePostError):
             return ClientError("The body ended before it was complete.", "incomplete_body")
+        if is_database_away(exc):
+            return Unavailable()
         return super().convert_known_exceptions(exc)
 
     def get_headers(self, exc: exceptions.APIException) -> dict[str, str]:
@@ -157,8 +184,11 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Django's handler500: JSON below the API's paths, and nothing of what went wrong."""
+    """Django's handler500: JSON below the API's paths, and nothing of what went wrong. Called while the exception is
+    handled."""
     if _wants_json(request):
+        if is_database_away(sys.exc_info()[1]):
+            return plain_answer(Unavailable())
         body = error_body(kind="server_error", code="error", detail="Server Error (500)")
         return JsonResponse(body, status=500)
     return defaults.server_error(request)

@@ -25,6 +25,7 @@ _ERRORS = {
     "415": "The body's content type is not taken.",
     "422": "The idempotency key was used before, with another request.",
     "429": "Too many calls; `Retry-After` says for how many seconds.",
+    "503": "The service cannot reach its database just now: the same request again, with the same key, is safe.",
 }
 
 
@@ -79,7 +80,7 @@ class ServiceSchema(AutoSchema):
         bodies: dict[str, Any] = super()._get_response_bodies(direction)
         if direction != "response":
             return bodies
-        codes = {"400", "401", "403", "429"}
+        codes = {"400", "401", "403", "429", "503"}
         if "{" in self.path or self.method.upper() in getattr(self.view, "body_names", ()):
             codes.add("404")
         if self.method.upper() in ("POST", "PUT", "PATCH"):
@@ -96,7 +97,7 @@ class ServiceSchema(AutoSchema):
     def _get_response_headers_for_code(self, status_code: str, direction: Any = "response") -> dict[str, Any]:
         headers: dict[str, Any] = super()._get_response_headers_for_code(status_code, direction)
         headers["X-Request-Id"] = {"schema": {"type": "string"}, "description": "The id of this request."}
-        if status_code == "429":
+        if status_code in ("429", "503"):
             headers["Retry-After"] = {"schema": {"type": "integer"}, "description": "Seconds."}
         if self._idempotency() is not None and status_code.startswith("2"):
             headers["Idempotent-Replayed"] = {
