@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run demo pictures test lint format bench venv dev clean
+.PHONY: run demo pictures test faults lint format bench venv dev clean
 
 run: venv
 	@exec $(BIN)/python -m config.running
@@ -20,6 +20,10 @@ pictures: venv
 
 test: venv
 	@exec $(BIN)/python -m pytest -n 2 $(ARGS)
+
+# The whole service under fire for a while: web, worker and PostgreSQL killed, and no forbidden order found.
+faults: venv
+	FAULTS_SECONDS=$${FAULTS_SECONDS:-40} $(BIN)/python -m pytest -n 0 -s tests/faults/test_guarantee_under_fire.py $(ARGS)
 
 lint: dev
 	$(BIN)/ruff check .

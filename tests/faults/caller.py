@@ -57,7 +57,7 @@ class Caller:
                 return first, answered, answer
             if STOP.is_set():
                 return first, None, None
-            time.sleep(0.05)
+            time.sleep(0.1)
 
     def ask(self) -> None:
         people = [*self.told["people"], self.told["moving"]]
@@ -83,7 +83,8 @@ class Caller:
             invoked, answered, answer = self.call(
                 "POST", "/gate/decisions", json={"items": items, "permit_seconds": seconds}
             )
-            wall, steady = time.time(), time.monotonic()
+            # In this order: a thread that is set aside between the two then takes a permit to end sooner, not later.
+            steady, wall = time.monotonic(), time.time()
             decisions = answer.json()["decisions"] if answer is not None and answer.status_code == 200 else []
             for place, item in enumerate(items):
                 permit = decisions[place]["permit"] if decisions else None
@@ -97,7 +98,7 @@ class Caller:
                     customer=customer, **row)  # fmt: skip
             if decisions:
                 return [one["permit"]["id"] for one in decisions if one["permit"]]
-            time.sleep(0.05)
+            time.sleep(0.2)
         return []
 
     def dispute(self) -> None:
@@ -163,14 +164,14 @@ class Caller:
         ]
         body = "\n".join(json.dumps(line | {"version": 100 + self.reached}) for line in lines)
         self.call("POST", "/records/import", content=body.encode())
-        time.sleep(self.chance.uniform(0, 0.1))
+        time.sleep(self.chance.uniform(0, 0.2))
 
     def read(self) -> None:
         invoked, answered, answer = self.call(
             "GET", "/suppressions/changes", params={"after": self.reached, "limit": self.chance.choice((1, 3, 20, 100))}
         )
         if answer is None or answer.status_code != 200:
-            time.sleep(0.05)
+            time.sleep(0.2)
             return
         page = answer.json()
         row = {"after": self.reached, "numbers": [one["number"] for one in page["results"]], "reached": page["after"]}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from datetime import timedelta
 
 from tests.faults.history import (
     AGAINST,
@@ -20,6 +21,8 @@ from tests.faults.history import (
     overlapping,
 )
 
+LISTED = timedelta(seconds=3)
+"""Longer than a transaction stands between two of its statements, also on a machine that has much else to do."""
 FORGOTTEN = "acknowledged and not kept"
 FEED_MISSED = "a row of the feed that a reader missed"
 FEED_ORDER = "a number of the feed out of order"
@@ -54,10 +57,10 @@ def against_holds(history: History, kept: Kept) -> Iterator[Breach]:
 
 
 def _was_out(permit: KeptPermit, hold: KeptHold, key: str) -> bool:
-    """Whether it was out for certain: the list was made after the cover's instant, so within a second of it."""
+    """Whether it was out for certain: the list was made after the cover's instant, and within `LISTED` of it."""
     since = hold.covers[key]
-    lives = (permit.expires_at - since).total_seconds() > 1
-    kept = permit.unused_at is None or (permit.unused_at - since).total_seconds() > 1
+    lives = permit.expires_at - since > LISTED
+    kept = permit.unused_at is None or permit.unused_at - since > LISTED
     stood = hold.released_at is None or hold.released_at > since
     return lives and kept and stood
 
