@@ -209,7 +209,7 @@ class OptOuts(ServiceView):
     @idempotent()
     def post(self, request: Request) -> Response:
         """Ends everything to the number, for every loan, but what the policy lets through. 200 where it stands
-        already."""
+        already, with the permits that are still out."""
         asked = OptOutInSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
         number, source = asked.validated_data["phone"], asked.validated_data["source"]

@@ -40,6 +40,20 @@ def keys_of(holds: Iterable[Hold], *, at: datetime | None = None) -> Mapping[Any
     return found
 
 
+def as_they_stood(holds: Iterable[Hold], *, at: datetime) -> list[Hold]:
+    """The holds with the scope and the reason that they had at `at` (aware), by the feed's rows, in one statement.
+    They are not to be saved. A row stands in the feed a moment after what it tells of."""
+    stood = {hold.pk: hold for hold in holds}
+    rows = SuppressionChange.objects.filter(hold__in=list(stood)).order_by("number")
+    seen: set[Any] = set()
+    for hold_id, changed_at, scope, reason in rows.values_list("hold_id", "at", "scope", "reason"):
+        # The first is the placing, which is before `at` whatever its row says.
+        if changed_at <= at or hold_id not in seen:
+            stood[hold_id].scope, stood[hold_id].reason = scope, reason
+        seen.add(hold_id)
+    return list(stood.values())
+
+
 def changes_after(*, number: int, limit: int) -> list[SuppressionChange]:
     """The feed's rows after `number`, in commit order, at most `limit`."""
     return list(SuppressionChange.objects.filter(number__gt=number).order_by("number")[:limit])

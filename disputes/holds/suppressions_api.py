@@ -89,7 +89,7 @@ class Suppressions(ServiceView):
     )
     def get(self, request: Request) -> Response:
         """Newest first, in pages. `phone` and `loan` ask for what covers them; `at` for what stood at a past
-        instant."""
+        instant, with the scope, reason and covers that it had then."""
         query = request.query_params.dict()
         asked = SuppressionFilterSerializer(data={name: query[name] for name in query if name not in PAGES})
         asked.is_valid(raise_exception=True)
@@ -101,7 +101,8 @@ class Suppressions(ServiceView):
 
         def render(page: Sequence[Hold]) -> list[dict[str, Any]]:
             keys = queries.keys_of(page, at=at)
-            return [_render_hold(hold, keys[hold.pk]) for hold in page]
+            stood = page if at is None else queries.as_they_stood(page, at=at)
+            return [_render_hold(hold, keys[hold.pk]) for hold in stood]
 
         return self.answer_page(request, holds, render)
 

@@ -312,7 +312,8 @@ class Walk:
         return self.facts.at.astimezone(ZoneInfo(self._zones(customer)[0])).date()
 
     def _held(self, item: GateItem, customer: str | None, answers: bool) -> set[str]:
-        """The reasons of the holds that deny it."""
+        """The reasons of the holds that deny it. A survey is denied as one of somebody with a dispute, whatever the
+        hold that it meets of them is for."""
         facts = self.facts
         persons = {customer} if customer else set()
         if item.category == "survey":
@@ -321,7 +322,7 @@ class Walk:
         keys += [f"l:{item.loan}"] if item.loan is not None else []
         keys += [f"r:{item.sending_rule}"] if item.sending_rule is not None else []
         about = [f"sp:{item.phone.hex()}", *(f"sc:{person}" for person in persons)]
-        return {
+        reasons = {
             hold.reason
             for surveys_only, names in ((False, keys), (True, about))
             for name in names
@@ -335,6 +336,8 @@ class Walk:
                 answers_own_message=answers,
             )
         }
+        of_persons = reasons - {"opted_out", "rule_paused"}
+        return reasons | {"dispute_pending"} if item.category == "survey" and of_persons else reasons
 
     def _account(self, item: GateItem) -> set[str]:
         """What the account says against it, by the check's own code. A reminder before the due date presupposes

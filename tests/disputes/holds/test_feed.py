@@ -9,13 +9,14 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 from unittest.mock import patch
+from urllib.parse import urlencode
 
 import pytest
 from django.db import connection, transaction
 
 from disputes.holds import feed, queries
 from disputes.holds.models import SuppressionChange
-from disputes.holds.placing import number_changes, place_hold, release_hold
+from disputes.holds.placing import change_reason, number_changes, place_hold, release_hold, widen_hold
 from disputes.holds.scopes import Covers
 from tests import callers
 from tests.disputes.holds import scene
@@ -204,3 +205,38 @@ class TestOverHttp:
         assert len(gateway.get(f"/api/v1/suppressions?phone={phone}&at={at}").json()["results"]) == 1
         before = "2020-01-01T00:00:00Z"
         assert gateway.get(f"/api/v1/suppressions?phone={phone}&at={before}").json()["results"] == []
+
+    def test_a_past_instant_shows_scope_and_reason_as_they_were_then(self) -> None:
+        """A dispute's hold that was widened, then waited for the outcome's delivery, then for the records."""
+        scene.lender()
+        placed = scene.dispute("not_overdue", loan="L11", n=1, customer="C1")
+        instants = [placed.hold.placed_at]
+
+        def act(change: Callable[[], Any]) -> None:
+            with transaction.atomic():
+                change()
+                number_changes()
+            instants.append(datetime.now(tz=UTC))
+
+        now = {"hold": placed.hold, "now": datetime.now(tz=UTC)}
+        act(lambda: None)
+        act(lambda: widen_hold(covers=Covers(phones=frozenset({scene.digest(1)})), **now))
+        act(lambda: change_reason(reason="outcome_not_delivered", **now))
+        act(lambda: change_reason(reason="records_not_corrected", **now))
+        last = datetime.now(tz=UTC)
+        act(lambda: release_hold(actor=scene.ACTOR, reason="x", **now))
+        gateway, seen = callers.system("suppressions:read"), []
+        for at in [*instants[:-1], last]:
+            query = urlencode({"loan": "L11", "at": at.isoformat()})
+            (row,) = gateway.get(f"/api/v1/suppressions?{query}").json()["results"]
+            seen.append((row["scope"], row["reason"], len(row["covers"]["phone_digests"])))
+        assert seen == [
+            ("loan", "dispute_pending", 0),
+            ("loan", "dispute_pending", 0),
+            ("loan_and_phone", "dispute_pending", 1),
+            ("loan_and_phone", "outcome_not_delivered", 1),
+            ("loan_and_phone", "records_not_corrected", 1),
+            ("loan_and_phone", "records_not_corrected", 1),
+        ]
+        query = urlencode({"loan": "L11", "at": datetime.now(tz=UTC).isoformat()})
+        assert gateway.get(f"/api/v1/suppressions?{query}").json()["results"] == []

@@ -188,7 +188,8 @@ def test_what_always_passes_and_what_does_not(
     reason, key, source, why = hold
     covers = {f"p:{P1.hex()}" if key == "phone" else key: held(reason, source, why)}
     decision = decide(item(category=asked[0], loan=asked[1]), covers=covers)
-    assert decision.reasons == (() if allowed else (reason,))
+    survey = {"dispute_pending"} if asked[0] == "survey" and reason != "opted_out" else set()
+    assert set(decision.reasons) == (set() if allowed else {reason, *survey})
 
 
 def test_nobody_is_surveyed_while_a_dispute_of_theirs_stands_whatever_it_covers() -> None:
@@ -198,6 +199,19 @@ def test_nobody_is_surveyed_while_a_dispute_of_theirs_stands_whatever_it_covers(
         assert decide(item(category="survey", loan="L1"), covers=covers).reasons == ("dispute_pending",)
         assert decide(item(category="survey", loan=None, phone=P3), covers=covers).allowed
     assert decide(item(), covers={"sc:C1": held("dispute_pending")}).allowed, "about the person: surveys alone"
+
+
+@pytest.mark.parametrize("reason", sorted({*Reason.values} - {"opted_out", "rule_paused", "dispute_pending"}))
+@pytest.mark.parametrize("key", ["sc:C1", f"sp:{P1.hex()}", "c:C1", f"p:{P1.hex()}"])
+def test_whatever_holds_a_person_their_survey_waits_as_for_a_dispute(reason: str, key: str) -> None:
+    for loan in (None, "L1"):
+        decision = decide(item(category="survey", loan=loan), covers={key: held(reason)})
+        assert set(decision.reasons) == {"dispute_pending", reason}
+
+
+def test_a_survey_of_a_paused_rule_waits_for_no_dispute() -> None:
+    covers = {"r:r": held("rule_paused")}
+    assert decide(item(category="survey", loan=None, sending_rule="r"), covers=covers).reasons == ("rule_paused",)
 
 
 def test_reasons_stand_in_their_order() -> None:
