@@ -13,6 +13,8 @@ from django.views.decorators.http import require_safe
 from django_prometheus.exports import ExportToDjangoView
 from kombu.exceptions import OperationalError
 
+from disputes.holds.partitions import granted_until
+
 
 @csrf_exempt  # so that a method that they do not have is answered 405, not 403
 @never_cache
@@ -69,5 +71,20 @@ def _migrations() -> str:
 @never_cache
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
-    """Prometheus text, of all web processes together where PROMETHEUS_MULTIPROC_DIR is set."""
-    return ExportToDjangoView(request)
+    """Prometheus text, of all web processes together where PROMETHEUS_MULTIPROC_DIR is set; and until when permits can
+    be granted, which the database says. Where it does not answer the rest is shown all the same."""
+    figures: HttpResponse = ExportToDjangoView(request)
+    try:
+        until = granted_until()
+    except DatabaseError:
+        connection.close()
+        return figures
+    figures.content += _PERMITS.format(until=0 if until is None else int(until.timestamp())).encode()
+    return figures
+
+
+_PERMITS = """\
+# HELP recourse_permits_granted_until_seconds Unix time of the end of the last month that permits have a place for.
+# TYPE recourse_permits_granted_until_seconds gauge
+recourse_permits_granted_until_seconds {until}
+"""

@@ -21,6 +21,25 @@ def keep_partitions(*, now: datetime) -> int:
         return int(cursor.fetchone()[0])
 
 
+def granted_until() -> datetime | None:
+    """Until when permits can be granted: the end of the last month from now on that is there without a gap. None:
+    this month is missing, so that the gate denies everything (``undecidable``)."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT to_date(right(child.relname, 7), 'YYYY_MM')
+            FROM pg_inherits JOIN pg_class AS child ON child.oid = inhrelid
+            WHERE inhparent = 'disputes_permit'::regclass AND child.relname ~ '^disputes_permit_[0-9]{4}_[0-9]{2}$'
+            """
+        )
+        there = {row[0] for row in cursor.fetchall()}
+        cursor.execute("SELECT date_trunc('month', clock_timestamp() AT TIME ZONE 'UTC')::date")
+        month = first = cursor.fetchone()[0]
+    while month in there:
+        month = date(month.year + month.month // 12, month.month % 12 + 1, 1)
+    return None if month == first else datetime(month.year, month.month, 1, tzinfo=UTC)
+
+
 def drop_old_partitions(*, now: datetime) -> int:
     """Drops the months of permits that ended more than PERMITS_KEPT_MONTHS (a setting; 0: all are kept) before the
     month of `now` (aware). Returns how many.

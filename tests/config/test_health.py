@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import time
+
 import httpx
 import pytest
 
@@ -52,6 +55,8 @@ def test_metrics_add_up_all_web_processes(stack: Stack) -> None:
     answer = httpx.get(f"{stack.base_url}/metrics")
     assert answer.status_code == 200
     assert "django_http_requests_total_by_method_total" in answer.text
+    (until,) = re.findall(r"^recourse_permits_granted_until_seconds (\d+)$", answer.text, re.MULTILINE)
+    assert int(until) > time.time() + 300 * 86400
 
 
 def test_the_admin_and_the_docs_need_no_internet(stack: Stack) -> None:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from django.db import IntegrityError, connection, transaction
+from django.test import Client
 
 from config.values.ids import floor_of, new_id
 from disputes.cases.models import Dispute
 from disputes.holds.models import Permit
-from disputes.holds.partitions import drop_old_partitions, keep_partitions
+from disputes.holds.partitions import drop_old_partitions, granted_until, keep_partitions
 from disputes.records.models import Message
+from tests.disputes.holds import scene
 
 pytestmark = pytest.mark.django_db
 
@@ -61,6 +65,55 @@ def test_they_are_made_ahead_and_only_once() -> None:
 def test_a_month_that_is_not_there_is_an_error() -> None:
     with pytest.raises(IntegrityError, match="no partition"), transaction.atomic():
         permit(datetime(2090, 1, 1, tzinfo=UTC))
+
+
+def take_away(months: int) -> None:
+    """The partition of the month that is so many months from now."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT to_char(now() AT TIME ZONE 'UTC' + make_interval(months => %s), '\"disputes_permit_\"YYYY_MM')",
+            [months],
+        )
+        (name,) = cursor.fetchone()
+        cursor.execute(f"ALTER TABLE disputes_permit DETACH PARTITION {name}")
+        cursor.execute(f"DROP TABLE {name}")
+
+
+class TestUntilWhenPermitsCanBeGranted:
+    """Nothing is let out where a month is missing; the figure of /metrics says so long before."""
+
+    def figure(self) -> int:
+        page = Client().get("/metrics").content.decode()
+        (said,) = re.findall(r"^recourse_permits_granted_until_seconds (\d+)$", page, re.MULTILINE)
+        return int(said)
+
+    def test_is_a_year_from_now(self) -> None:
+        until = granted_until()
+        assert until is not None
+        assert timedelta(days=360) < until - datetime.now(tz=UTC) < timedelta(days=400)
+        assert (until.day, until.hour) == (1, 0)
+        assert self.figure() == until.timestamp()
+
+    def test_ends_at_the_first_gap(self) -> None:
+        take_away(3)
+        until = granted_until()
+        assert until is not None
+        assert timedelta(days=58) < until - datetime.now(tz=UTC) < timedelta(days=93)
+        keep_partitions(now=datetime.now(tz=UTC))
+        assert until < (granted_until() or until)
+
+    def test_without_this_month_the_gate_denies_everything_and_disputes_are_opened_all_the_same(
+        self, monkeypatch: pytest.MonkeyPatch, any_hour: Callable[..., None]
+    ) -> None:
+        monkeypatch.setattr("disputes.outbox.queue.send", lambda ids: 0)
+        scene.lender()
+        take_away(0)
+        assert granted_until() is None
+        assert self.figure() == 0
+        assert scene.reasons(scene.item(1), scene.item(2)) == [("undecidable",)] * 2
+        assert scene.dispute("not_overdue", loan="L11", n=1, customer="C1").permits_out == ()
+        keep_partitions(now=datetime.now(tz=UTC))
+        assert scene.reasons(scene.item(1), scene.item(2)) == [("dispute_pending",), ()]
 
 
 def test_months_touch() -> None:
