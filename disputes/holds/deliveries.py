@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 import msgspec
 from django.conf import settings
+from msgspec.structs import replace
 
+from config.api.fields import FIRST_YEAR, LAST_YEAR
 from config.fields import phone_digest
 from config.values.phone import mask_phone, parse_phone
 from disputes.holds.reconciling import Send
+from disputes.records.csv_reading import whole_rows
+from disputes.records.feeding import Piece, split_lines
 
 Format = Literal["csv", "ndjson"]
 REQUIRED = ("phone", "sent_at")
 COLUMNS = (*REQUIRED, "id", "vendor", "permit", "short_ref", "status")
 LONGEST = 200
+GZIP = b"\x1f\x8b"
 
 
 class BadFile(ValueError):
@@ -34,35 +38,40 @@ def read_sends(
     Raises BadFile.
     """
     place = ZoneInfo(zone)
-    for number, row in _csv_rows(lines) if form == "csv" else _ndjson_rows(lines):
+    pieces = split_lines(_unpacked(lines))
+    for number, row in _csv_rows(pieces) if form == "csv" else _ndjson_rows(pieces):
         send = None if row is None else _read(number, row, place, carrier_ahead)
         yield number if send is None else send
 
 
-def _csv_rows(lines: Iterable[bytes]) -> Iterator[tuple[int, Mapping[str, Any] | None]]:
-    reader = csv.reader(
-        line.decode("utf-8-sig" if place == 0 else "utf-8", "replace") for place, line in enumerate(lines)
-    )
-    try:
-        names = [name.strip() for name in next(reader, [])]
-        if missing := [name for name in REQUIRED if name not in names]:
-            raise BadFile(f"The first line must name the columns {', '.join(REQUIRED)}; it lacks {', '.join(missing)}.")
-        for row in reader:
-            if row:
-                yield reader.line_num, dict(zip(names, row)) if len(row) == len(names) else None
-    except csv.Error as error:
-        raise BadFile(f"Line {reader.line_num} is no CSV: {error}.") from error
+def _unpacked(lines: Iterable[bytes]) -> Iterator[bytes]:
+    for place, line in enumerate(lines):
+        if place == 0 and line.startswith(GZIP):
+            raise BadFile("The file is compressed: unpack it first.")
+        yield line
 
 
-def _ndjson_rows(lines: Iterable[bytes]) -> Iterator[tuple[int, Mapping[str, Any] | None]]:
+def _csv_rows(pieces: Iterable[Piece]) -> Iterator[tuple[int, Mapping[str, Any] | None]]:
+    # In place of what is no UTF-8 stands a mark: it spoils its own cell, and that alone where it is one of ours.
+    rows = whole_rows(replace(one, raw=one.raw.decode("utf-8", "replace").encode()) for one in pieces)
+    header = next(rows, None)
+    names = [] if header is None else [name.strip() for name in header.cells]
+    if missing := [name for name in REQUIRED if name not in names]:
+        raise BadFile(f"The first line must name the columns {', '.join(REQUIRED)}; it lacks {', '.join(missing)}.")
+    for row in rows:
+        whole = row.refused is None and len(row.cells) == len(names)
+        yield row.first.number, dict(zip(names, row.cells)) if whole else None
+
+
+def _ndjson_rows(pieces: Iterable[Piece]) -> Iterator[tuple[int, Mapping[str, Any] | None]]:
     decode = msgspec.json.Decoder(dict[str, Any]).decode
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
+    for one in pieces:
+        if not one.raw.strip():
             continue
         try:
-            yield number, decode(line)
+            yield one.number, decode(one.raw)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            yield number, None
+            yield one.number, None
 
 
 def _read(number: int, row: Mapping[str, Any], zone: ZoneInfo, ahead: timedelta) -> Send | None:
@@ -74,8 +83,11 @@ def _read(number: int, row: Mapping[str, Any], zone: ZoneInfo, ahead: timedelta)
     try:
         phone = parse_phone(texts["phone"], region=settings.DEFAULT_REGION)
         at = datetime.fromisoformat(texts["sent_at"])
-        at = (at if at.tzinfo else at.replace(tzinfo=zone)) - ahead
+        # In UTC: the database knows no offset of 16 hours or more.
+        at = (at if at.tzinfo else at.replace(tzinfo=zone)).astimezone(UTC) - ahead
     except (ValueError, OverflowError):
+        return None
+    if not FIRST_YEAR < at.year < LAST_YEAR:
         return None
     return Send(
         line=number,

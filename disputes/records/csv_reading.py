@@ -103,6 +103,25 @@ def _header_errors(columns: Sequence[str], type_: str | None) -> Errors:
 def csv_pieces(lines: Iterable[Piece], *, header: Header) -> Iterator[Piece]:
     """Each row below the header, as the line of NDJSON that says the same; blank lines are none."""
     line_of = _writer(header)
+    for row in whole_rows(lines):
+        if row.refused is None:
+            yield Piece(row.first.number, row.last.number, row.last.end, *line_of(row.first.number, row.cells))
+        else:
+            first = row.first
+            yield Piece(first.number, first.number, first.end, b"", Refused(first.number, errors=[row.refused]))
+
+
+class Row(msgspec.Struct, frozen=True, gc=False):
+    """The cells of a row, with the lines on which it begins and ends; or why the first of them is none."""
+
+    first: Piece
+    last: Piece
+    cells: list[str]
+    refused: dict[str, Any] | None = None
+
+
+def whole_rows(lines: Iterable[Piece]) -> Iterator[Row]:
+    """The rows of a CSV, blank lines left out. A line that begins no row is refused alone."""
     ahead: deque[Piece] = deque()
     """Lines that were read as part of a row that was none, to be read again as rows of their own."""
     source = iter(lines)
@@ -113,14 +132,14 @@ def csv_pieces(lines: Iterable[Piece], *, header: Header) -> Iterator[Piece]:
         if refused is None:
             try:
                 cells = _cells(first.raw if len(row) == 1 else b"\n".join(line.raw for line in row))
-                yield Piece(first.number, row[-1].number, row[-1].end, *line_of(first.number, cells))
+                yield Row(first, row[-1], cells)
                 continue
             except UnicodeDecodeError:
                 refused = _error("not_utf8", "The row is not UTF-8.")
             except csv.Error as error:
                 refused = _error("not_csv", f"No row of CSV: {error}."[:200])
             ahead.extendleft(reversed(row[1:]))
-        yield Piece(first.number, first.number, first.end, b"", Refused(first.number, errors=[refused]))
+        yield Row(first, first, [], refused)
 
 
 def _whole_row(first: Piece, ahead: deque[Piece], source: Iterator[Piece]) -> tuple[list[Piece], dict[str, Any] | None]:

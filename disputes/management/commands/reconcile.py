@@ -39,19 +39,23 @@ from disputes.management.showing import Show, Stopping, shown_progress
 FOUND, CANNOT_GO_ON, STOPPED = 1, 2, 130
 AT_ONCE = 20_000
 """Lines that are staged by one COPY."""
+NAMED = 20
+"""Lines that could not be read and are named."""
 COLUMNS = ("line", "why", "phone", "sent_at", "id", "vendor", "permit", "short_ref", "status")
 
 
 @dataclass(kw_only=True)
 class State:
     """How far it has come. `file`: the digest of its beginning, and its size; `shares`: of its numbers; `done`: of
-    them; `written`: bytes of what was found that are whole."""
+    them; `written`: bytes of what was found that are whole; `named`:
+    the first lines that could not be read."""
 
     file: str
     shares: int = 0
     done: int = 0
     written: int = 0
     unreadable: int = 0
+    named: list[int] = field(default_factory=list)
     repeated: int = 0
     sends: dict[str, int] = field(default_factory=dict)
     found: dict[str, int] = field(default_factory=dict)
@@ -174,17 +178,18 @@ class _Run:
         state = self.state
         first = share_of(share=state.done, shares=state.shares)[0] if state.shares else 0
         rows = read_sends(lines=self._lines(), form=self._form, zone=self._zone, carrier_ahead=self._ahead)
-        unreadable, staged = 0, 0
+        unreadable, staged, named = 0, 0, list[int]()
         open_stage()
         while block := list(islice(rows, AT_ONCE)):
             sends = [one for one in block if isinstance(one, Send)]
             unreadable += len(block) - len(sends)
+            named += [one for one in block if isinstance(one, int)][: NAMED - len(named)]
             staged += stage(one for one in sends if one.slot >= first)
             show(end=self._read, counts={"staged": staged, "error": unreadable})
             if stopping.asked:
                 return False
         close_stage()
-        state.unreadable = unreadable
+        state.unreadable, state.named = unreadable, named
         state.shares = state.shares or max(1, -(-staged // SHARE))
         return True
 
@@ -261,6 +266,9 @@ def _summary(state: State) -> str:
         f"{vendor or '(no vendor)'}: {state.found.get(vendor, 0):,} of {count:,} sends are not explained"
         for vendor, count in sorted(state.sends.items())
     ]
+    if state.unreadable:
+        more = " …" if state.unreadable > len(state.named) else ""
+        lines.append(f"Lines that could not be read: {', '.join(map(str, state.named))}{more}")
     if state.repeated:
         lines.append(f"{state.repeated:,} lines tell of a send that another line tells of")
     return "\n".join(lines or ["No sends."])

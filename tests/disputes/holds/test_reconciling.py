@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import random
@@ -158,6 +159,44 @@ class TestTheFile:
     @pytest.mark.parametrize("text", ["phone\n1\n", ""])
     def test_without_its_columns_is_refused(self, tmp_path: Path, text: str) -> None:
         assert run(tmp_path, text=text, name="f.csv").code == 2
+
+    def test_lines_that_cannot_be_read_are_named_and_spoil_no_others(self, tmp_path: Path) -> None:
+        at = (SENT + timedelta(seconds=5)).isoformat()
+        sent = [
+            f"{OWN},{at},ok",
+            "x" * 200_000,
+            f'"{OWN},{at},open',
+            f"{OWN},0001-01-01T00:00:00+23:59,early",
+            f"{OWN},9999-12-31T23:59:59Z,late",
+            f"{OWN},yesterday,",
+            f"{OWN},{at}",
+            f'{OWN},{at},"two\nlines"',
+        ]
+        done = run(tmp_path, text="\n".join(("phone,sent_at,text", *sent)), name="f.csv")
+        assert (done.whys, done.code) == ([(2, "nothing"), (9, "nothing")], 1)
+        assert "Lines that could not be read: 3, 4, 5, 6, 7, 8\n" in done.said
+
+    def test_an_instant_may_have_any_offset(self, tmp_path: Path) -> None:
+        grant()
+        at = (SENT + timedelta(hours=23, minutes=59, seconds=5)).replace(tzinfo=None)
+        assert run(tmp_path, text=f"phone,sent_at\n{OWN},{at}+23:59\n", name="f.csv").code == 0
+
+    def test_that_is_compressed_is_refused_as_such(self, tmp_path: Path) -> None:
+        file = tmp_path / "f.csv.gz"
+        file.write_bytes(gzip.compress(f"phone,sent_at\n{OWN},{SENT.isoformat()}\n".encode()))
+        with pytest.raises(CommandError, match="compressed") as raised:
+            call_command("reconcile", str(file), stdout=io.StringIO(), stderr=io.StringIO())
+        assert raised.value.returncode == 2
+
+    def test_of_another_encoding_is_read_but_for_the_cells_that_matter(self, tmp_path: Path) -> None:
+        file, at = tmp_path / "f.csv", (SENT + timedelta(seconds=5)).isoformat()
+        text = f"phone,sent_at,vendor,text\n{OWN},{at},V1,您好\n{OWN},{at},供应商,x\n"
+        file.write_bytes(text.encode("gbk"))
+        out, err = io.StringIO(), io.StringIO()
+        with pytest.raises(CommandError):
+            call_command("reconcile", str(file), stdout=out, stderr=err)
+        assert [json.loads(row)["line"] for row in out.getvalue().splitlines()] == [2]
+        assert "could not be read: 3" in err.getvalue()
 
     def test_with_one_planted_among_many_is_told_of_that_one(self, tmp_path: Path, monkeypatch: Any) -> None:
         monkeypatch.setattr(reconcile, "SHARE", 100)
