@@ -193,6 +193,26 @@ class TestRounds:
         assert lost(walk("rounds", self._gate("g_first_grant_all"), self.DISPUTE))
 
 
+class TestAPermitThatIsHandedBack:
+    """Whoever is told that the slot is free is told so before the message was recorded."""
+
+    ROW = (0,)
+    IMPORT = (Step(name="i_mark", wants=ROW), Step(name="i_commit", ends=True))
+
+    def test_is_not_where_its_message_came_first(self) -> None:
+        walked = walk("hand_back", self.IMPORT, (Step(name="s_hand_back", wants=self.ROW, ends=True),))
+        assert len(walked) == 3
+        for one in walked:
+            first = one.order.index("s_hand_back") == 0
+            assert (one.found["handed_back"], one.found["used"]) == (first, 1), one
+
+    def test_control_who_looks_and_then_writes_is_told_so_of_a_used_one(self) -> None:
+        sender = (Step(name="s_look"), Step(name="s_hand_back_anyway", wants=self.ROW, ends=True))
+        walked = walk("hand_back", self.IMPORT, sender)
+        wrong = [one.order for one in walked if one.found["handed_back"] and one.order.index("s_hand_back_anyway") > 1]
+        assert ("s_look", "i_mark", "i_commit", "s_hand_back_anyway") in wrong
+
+
 def owner_read_at(step: str, order: Order) -> int:
     """The lane of the loan's owner as that step reads it: the new one's from the commit of the move on."""
     return C2 if order.index("m_commit") < order.index(step) else C1
