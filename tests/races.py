@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
-from django.db import connections
+from django.db import connection, connections
+from django.test import TransactionTestCase
 
 
 def at_once(acts: Sequence[Callable[[], Any]]) -> list[Any]:
@@ -31,3 +33,25 @@ def at_once(acts: Sequence[Callable[[], Any]]) -> list[Any]:
         thread.join(timeout=120)
     assert not any(thread.is_alive() for thread in threads), "a thread did not come back"
     return results
+
+
+@contextmanager
+def without_index(name: str) -> Iterator[None]:
+    """The control of a unique constraint: it is gone inside the block. All that the test wrote is taken away before it
+    stands again, so what came of the race is looked at inside. Needs a test without a transaction of its own."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT index.indrelid::regclass::text, pg_get_indexdef(index.indexrelid),
+                   (SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conindid = index.indexrelid)
+            FROM pg_index AS index WHERE index.indexrelid = %s::regclass
+            """,
+            [name],
+        )
+        table, index, constraint = cursor.fetchone()
+        cursor.execute(f"ALTER TABLE {table} DROP CONSTRAINT {name}" if constraint else f"DROP INDEX {name}")
+        try:
+            yield
+        finally:
+            TransactionTestCase()._fixture_teardown()  # type: ignore[attr-defined]
+            cursor.execute(f"ALTER TABLE {table} ADD CONSTRAINT {name} {constraint}" if constraint else index)
