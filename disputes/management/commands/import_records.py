@@ -169,6 +169,8 @@ class _Run:
         path = self._options["errors"]
         if path is None:
             return None
+        if self._name != "-" and path.exists() and path.samefile(self._name):
+            raise CommandError(f"{path} is the file itself: name another.", returncode=CANNOT_GO_ON)
         try:
             return stack.enter_context(path.open("a" if self._begun else "w", encoding="utf-8"))
         except OSError as error:

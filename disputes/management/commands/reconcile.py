@@ -122,6 +122,8 @@ class _Run:
             with open(self._file, "rb") as file:
                 asked = (self._tolerance, self._ahead, self._zone, self._form)
                 head = sha256(file.read(64 * 1024) + repr(asked).encode()).hexdigest()
+            if self._out is not None and self._out.exists() and self._out.samefile(self._file):
+                raise ValueError(f"{self._out} is the delivery file itself")
         except (OSError, ZoneInfoNotFoundError, ValueError) as error:
             raise CommandError(f"Cannot begin: {error}.", returncode=CANNOT_GO_ON) from error
         self.state = self._begun(State(file=f"{head}:{self._size}"), resume=options["resume"])

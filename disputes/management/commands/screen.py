@@ -148,6 +148,8 @@ class _Run:
     def _open_answers(self, stack: ExitStack, out: Path) -> BinaryIO:
         """The answers, cut back to the last whole chunk: what was written after it is written again."""
         written = self._state.written
+        if self._size is not None and out.exists() and os.path.samestat(out.stat(), os.fstat(self._source.fileno())):
+            raise CommandError(f"{out} is the campaign itself: name another file.", returncode=CANNOT_GO_ON)
         answers = _opened(stack, str(out), "r+b" if written else "wb")
         if answers.seek(0, os.SEEK_END) < written:
             raise CommandError(f"{out} is shorter than {self._beside} says.", returncode=CANNOT_GO_ON)

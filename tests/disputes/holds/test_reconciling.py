@@ -188,6 +188,11 @@ class TestTheFile:
             call_command("reconcile", str(file), stdout=io.StringIO(), stderr=io.StringIO())
         assert raised.value.returncode == 2
 
+    def test_is_never_written_over(self, tmp_path: Path) -> None:
+        text = json.dumps(line())
+        done = run(tmp_path, text=text, out=tmp_path / "f.ndjson")
+        assert (done.code, (tmp_path / "f.ndjson").read_text()) == (2, text)
+
     def test_of_another_encoding_is_read_but_for_the_cells_that_matter(self, tmp_path: Path) -> None:
         file, at = tmp_path / "f.csv", (SENT + timedelta(seconds=5)).isoformat()
         text = f"phone,sent_at,vendor,text\n{OWN},{at},V1,您好\n{OWN},{at},供应商,x\n"

@@ -164,3 +164,13 @@ def test_a_signal_stops_it_after_the_chunk_that_it_is_at(
     assert answers(out) == WHOLE[:2]
     run(campaign, "--out", str(out), "--resume")
     assert answers(out) == WHOLE
+
+
+def test_the_campaign_is_never_written_over(campaign: Path, tmp_path: Path) -> None:
+    before = campaign.read_bytes()
+    link = tmp_path / "link.csv"
+    link.hardlink_to(campaign)
+    for out in (campaign, link):
+        code, said = ended(campaign, "--out", str(out))
+        assert (code, campaign.read_bytes()) == (2, before)
+        assert "the campaign itself" in said

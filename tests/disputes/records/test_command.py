@@ -91,6 +91,13 @@ def test_refused_lines_go_to_a_file_where_one_is_named(tmp_path: Path) -> None:
     assert [(row["line"], row["errors"][0]["code"]) for row in rows] == [(1, "not_json"), (3, "unknown_currency")]
 
 
+def test_the_file_is_never_written_over_by_its_refused_lines(tmp_path: Path) -> None:
+    file = file_of(tmp_path, b"{", importer.loan())
+    before = file.read_bytes()
+    assert ended(file, "--errors", str(file))[0] == 2
+    assert file.read_bytes() == before
+
+
 @pytest.mark.parametrize("name", ["none", ""])
 def test_a_file_that_is_not_there_is_said_so(tmp_path: Path, name: str) -> None:
     code, said = ended(tmp_path / name)
