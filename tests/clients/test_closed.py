@@ -135,6 +135,7 @@ WRONG = {
     "breaks": (status(500), Reason.SERVER_ERROR),
     "stands behind a gateway that finds it away": (status(503, X_Request_Id="-"), Reason.SERVER_ERROR),
     "does not know the address": (status(404), Reason.REFUSED),
+    "answers with a part": (says(allowed, status=206), Reason.BAD_ANSWER),
     "sends elsewhere": (status(307, Location="http://127.0.0.1:9/"), Reason.BAD_ANSWER),
     "hangs up": (lambda asked, line: line.shutdown(socket.SHUT_RDWR), Reason.UNREACHABLE),
     "cuts the line": (lambda asked, line: reset(line), Reason.UNREACHABLE),

@@ -252,6 +252,7 @@ class TestASenderWithACopy:
         feed.read()
         first, second = sender.ask([Item(**URGE), Item(**URGE)])
         clock.steady_ahead = clock.wall_ahead = 6
+        assert (first.may_send, first.reason) == (False, Reason.COPY_STALE)
         assert sender.hand_over(first, Carrier()).reason is Reason.COPY_STALE
         feed.read()
         assert sender.hand_over(second, Carrier()).sent

@@ -123,6 +123,17 @@ class TestARecall:
         assert (outcome.reason, outcome.handed_back) == (Reason.RECALLED, True)
         assert carrier.taken == []
 
+    def test_takes_the_leave_of_a_decision_that_was_only_asked_for(self, sender: Sender):
+        decision, other = asked_for(sender), asked_for(sender)
+        sender.recall([granted(decision).id])
+        assert (decision.may_send, decision.reason) == (False, Reason.RECALLED)
+        assert other.may_send
+
+    def test_and_a_hand_over_that_has_begun_leave_none(self, sender: Sender):
+        decision = asked_for(sender)
+        sender.hand_over(decision, Carrier())
+        assert (decision.may_send, decision.reason) == (False, Reason.ALREADY_HANDED_OVER)
+
     def test_during_the_hand_over_is_told_that_it_comes_too_late(self, sender: Sender):
         decision = asked_for(sender)
         late: list[frozenset[str]] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Generic, TypeVar
@@ -126,7 +127,8 @@ class Decision:
 
     `failure`: why the gate could not be heard, or not be believed; None: it decided. `reasons`: of a denial, the
     weightiest first. `next_allowed_at`: where time alone stands in the way, when to ask again. `permit` may stand
-    beside a failure: one that was granted and is not to be used. `retry_after`: seconds.
+    beside a failure: one that was granted and is not to be used. `retry_after`: seconds. `why_not`: what the sender
+    that asked knows against the permit by now: a recall, a copy that is too old, a hand-over that has begun.
     """
 
     item: Item
@@ -136,6 +138,7 @@ class Decision:
     permit: Permit | None = None
     retry_after: float | None = None
     detail: str = ""
+    why_not: Callable[[Permit], Reason | None] | None = field(default=None, repr=False, compare=False)
 
     @property
     def reason(self) -> Reason | None:
@@ -144,7 +147,9 @@ class Decision:
             return self.failure
         if self.permit is None:
             return Reason.DENIED
-        return None if self.permit.seconds_left > 0 else Reason.EXPIRED
+        if self.permit.seconds_left <= 0:
+            return Reason.EXPIRED
+        return None if self.why_not is None else self.why_not(self.permit)
 
     @property
     def may_send(self) -> bool:

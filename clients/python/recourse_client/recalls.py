@@ -34,16 +34,18 @@ class Recalls:
             self._sweep(len(ids), now)
             return frozenset(permit for permit in ids if permit in self._begun)
 
-    def is_recalled(self, permit: str) -> bool:
-        return permit in self._recalled
+    def why_not(self, permit: Permit) -> Reason | None:
+        """What is known against a hand-over that would begin now. None: nothing, and `begin` has the last word."""
+        if permit.id in self._begun:
+            return Reason.ALREADY_HANDED_OVER
+        return Reason.RECALLED if permit.id in self._recalled else None
 
     def begin(self, permit: Permit) -> Reason | None:
         """The last question before the hand-over. None: it has begun; else why it must not."""
         with self._lock:
-            if permit.id in self._begun:
-                return Reason.ALREADY_HANDED_OVER
-            if permit.id in self._recalled:
-                return Reason.RECALLED
+            known = self.why_not(permit)
+            if known is not None:
+                return known
             if permit.seconds_left <= 0:
                 return Reason.EXPIRED
             now = self._clock.steady()

@@ -25,6 +25,7 @@ MARGIN_SECONDS = 2.0
 SKEW_SECONDS = 30.0
 ITEMS_A_CALL = 200
 SECONDS_AN_ITEM = 0.005
+OK = 200
 
 
 class Sender:
@@ -80,9 +81,9 @@ class Sender:
     def ask(self, items: Sequence[Item], *, permit_seconds: int = PERMIT_SECONDS) -> list[Decision]:
         """What the gate says of each item, in the order asked. Never raises for what the service does.
 
-        Each `may_send` is true only until its permit ends: ask it in the moment before the hand-over, or let `send` do
-        all that. After a failure the same items may be asked for again: those that were granted meanwhile have the
-        same permits. Raises ValueError for a `permit_seconds` that is not 1 to 600.
+        Each `may_send` is true only until its permit ends or is recalled: ask it in the moment before the hand-over, or
+        let `send` do all that. After a failure the same items may be asked for again: those that were granted meanwhile
+        have the same permits. Raises ValueError for a `permit_seconds` that is not 1 to 600.
         """
         if not 1 <= permit_seconds <= LONGEST_PERMIT:
             raise ValueError(f"permit_seconds is 1 to {LONGEST_PERMIT}")
@@ -101,6 +102,8 @@ class Sender:
                 answer_seconds=self.service.answer_seconds + SECONDS_AN_ITEM * (len(items) - 1),
                 most_bytes=64 * 1024 + 2048 * len(items),
             )
+            if answer.status != OK:
+                raise Failed(Reason.BAD_ANSWER, f"{answer.status} is no answer of the gate's", status=answer.status)
             decided_at, told = read_decisions(answer.body, asked=len(items))
             skewed = self._is_skewed(answer, decided_at)
             return [
@@ -142,7 +145,12 @@ class Sender:
             life=life - self._margin,
             clock=self._clock,
         )
-        return Decision(item=item, permit=permit, failure=Reason.CLOCK_SKEW if skewed else None)
+        return Decision(item=item, permit=permit, failure=Reason.CLOCK_SKEW if skewed else None, why_not=self._why_not)
+
+    def _why_not(self, permit: Permit) -> Reason | None:
+        """What is known here against a permit that lives."""
+        known = None if self.copy is None else self.copy.why_not(permit.id, asked_at=permit.asked_at)
+        return known or self.recalls.why_not(permit)
 
     # --- handing over ---
 
@@ -180,16 +188,17 @@ class Sender:
         return self._hand_over(decision, deliver, may_call=True)
 
     def _hand_over(self, decision: Decision, deliver: Callable[[Permit], T], *, may_call: bool) -> Outcome[T]:
-        """1. the decision; 2. the copy; 3. under the lock that recalls take, whether it was recalled, begun before or
-        has expired; 4. `deliver`. A permit that was not used is handed back (`may_call`: the service may be called).
+        """1. the decision, and what the copy says; 2. under the lock that recalls take, whether it was recalled, begun
+        before or has expired; 3. `deliver`. A permit that was not used is handed back (`may_call`: the service may be
+        called).
 
         Begun once, a permit is never begun again here, not even where it could not be handed back: that call may have
         been heard all the same. The message then waits for a new permit, which the gate grants when this one has ended.
         """
         permit = decision.permit
         reason = decision.reason
-        if reason is None and permit is not None and self.copy is not None:
-            reason = self.copy.why_not(permit.id, asked_at=permit.asked_at)
+        if reason is None and permit is not None and decision.why_not != self._why_not:
+            reason = self._why_not(permit)  # it was asked for by another sender
         if reason is None and permit is not None:
             reason = self.recalls.begin(permit)
         if reason is not None or permit is None:
