@@ -16,6 +16,7 @@ from disputes.holds.models import Permit
 from disputes.holds.permits import PermitUsed
 from disputes.records.models import Message
 from tests.disputes.holds import scene
+from tests.disputes.holds.test_guarantee import ask_one, naps_between_statements, without_the_lock
 from tests.lines import message_line, send_records
 from tests.races import at_once
 
@@ -102,3 +103,25 @@ class TestHandedBack:
             counting = Permit.objects.filter(customer=f"C{n}", unused_at__isnull=True).count()
             assert counting == len(got)
             assert Permit.objects.filter(customer=f"C{n}").count() == 1 + len(got)
+
+
+def permits_of_one_request(rounds: int) -> list[int]:
+    """How many permits one request has that six senders make at once, round by round."""
+    found = []
+    with naps_between_statements():
+        for number in range(rounds):
+            item = scene.item(1, category="service", request_id=f"r{number}")
+            answers = at_once([partial(ask_one, item)] * 6)
+            found.append(len({answer.permit.id for answer in answers if answer.permit is not None}))
+    return found
+
+
+def test_one_request_has_one_permit_however_many_make_it() -> None:
+    scene.lender()
+    assert permits_of_one_request(12) == [1] * 12
+
+
+def test_control_without_the_lanes_it_has_several() -> None:
+    scene.lender()
+    with without_the_lock():
+        assert max(permits_of_one_request(5)) > 1
