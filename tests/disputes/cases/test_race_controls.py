@@ -57,7 +57,7 @@ def unlocked(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
 
     def note_slowly(**said: Any) -> None:
         note(**said)
-        time.sleep(0.2)
+        time.sleep(0.5)
 
     def must_own(**asked: Any) -> None:
         return None
