@@ -8,24 +8,41 @@ from typing import Any
 
 from django.db.models import Q, QuerySet
 
+from disputes.check.versions import true_at
 from disputes.holds.models import Hold, HoldCover, SuppressionChange
 from disputes.holds.scopes import covers_of_keys, stops_messages
+from disputes.records.models import Loan
+from disputes.records.queries import account_history
 
 
 def suppressions(*, phone: bytes | None = None, loan: str | None = None, at: datetime | None = None) -> QuerySet[Hold]:
-    """The holds that stand, or that stood at `at` (aware); of a phone (its digest) or a loan, where one is named."""
+    """The holds that stand, or that stood at `at` (aware); of a phone (its digest) or a loan, where one is named.
+
+    A loan is held by its customer's holds too, as the gate asks it: of whoever owned it at `at`, as known then.
+    """
     if at is None:
         stood = Q(released_at__isnull=True)
     else:
         stood = Q(placed_at__lte=at) & (Q(released_at__isnull=True) | Q(released_at__gt=at))
     holds = Hold.objects.filter(stood)
-    for key in ([f"p:{phone.hex()}"] if phone else []) + ([f"l:{loan}"] if loan else []):
-        covers = HoldCover.objects.filter(key=key)
+    for keys in ([f"p:{phone.hex()}"] if phone else []), _keys_of_loan(loan, at=at) if loan else []:
+        if not keys:
+            continue
+        covers = HoldCover.objects.filter(key__in=keys)
         if at is not None:
             # What was added to the hold later did not stand then.
             covers = covers.filter(since__lte=at)
         holds = holds.filter(pk__in=covers.values("hold"))
     return holds
+
+
+def _keys_of_loan(loan: str, *, at: datetime | None) -> list[str]:
+    if at is None:
+        owner = Loan.objects.filter(pk=loan).values_list("customer", flat=True).first()
+    else:
+        version = true_at(list(history.loans), at, at) if (history := account_history(loan=loan)).loans else None
+        owner = version.customer if version else None
+    return [f"l:{loan}", *([f"c:{owner}"] if owner else [])]
 
 
 def keys_of(holds: Iterable[Hold], *, at: datetime | None = None) -> Mapping[Any, list[str]]:

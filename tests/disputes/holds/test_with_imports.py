@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
@@ -156,6 +157,27 @@ def test_a_held_loan_that_moves_stays_held() -> None:
         ("unknown_phone", "dispute_pending"),
         (),
     ]
+
+
+def test_a_loan_is_held_by_its_customers_hold_as_the_gate_says_now_and_then() -> None:
+    """Of whoever had the loan at the instant that is asked for."""
+    lender()
+    of_first = scene.dispute("agent_conduct", loan="L11", n=1, customer="C1").hold
+    before = datetime.now(tz=UTC)
+    load_records([loan(1, 2) | {"version": 2}])
+    of_second = scene.dispute("agent_conduct", loan="L21", n=2, customer="C2").hold
+    of_loan = scene.dispute("already_paid", loan="L11", n=2, customer="C2").hold
+    gateway = callers.system("suppressions:read")
+
+    def shown(**query: Any) -> list[str]:
+        answer = gateway.get(f"/api/v1/suppressions?{urlencode(query)}")
+        return [row["id"] for row in answer.json()["results"]]
+
+    assert shown(loan="L11") == [str(of_loan.pk), str(of_second.pk)]
+    assert shown(loan="L11", at=datetime.now(tz=UTC).isoformat()) == [str(of_loan.pk), str(of_second.pk)]
+    assert shown(loan="L11", at=before.isoformat()) == [str(of_first.pk)]
+    assert shown(loan="L21") == [str(of_second.pk)]
+    assert shown(loan="nobody's") == shown(loan="nobody's", at=before.isoformat()) == []
 
 
 def test_a_permit_for_a_loan_that_moved_is_recalled_by_its_new_owners_hold() -> None:
