@@ -11,7 +11,7 @@ import re
 import subprocess
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -40,12 +40,14 @@ class Step:
     """One step of a session, as far as locks are concerned.
 
     `wants`: the locks that it takes and keeps until its session commits, maybe by the order in which the steps before
-    it were sent; taken sorted. `skips`: it takes those that are free, and waits for none. `ends`: it commits.
+    it were sent; taken sorted. `skips`: it takes those that are free, and waits for none. `shares`: locks that it
+    tries to share, which it does not get where somebody has them alone or waits for that. `ends`: it commits.
     """
 
     name: str
     wants: Collection[int] | Callable[[Order], Collection[int]] = ()
     skips: bool = False
+    shares: Collection[int] = ()
     ends: bool = False
 
     def locks(self, order: Order) -> list[int]:
@@ -94,32 +96,52 @@ def interleavings(sessions: Sequence[Sequence[Step]]) -> Iterator[Order]:
 def foresee(order: Order, sessions: Sequence[Sequence[Step]]) -> frozenset[str] | None:
     """Which steps will wait; None: the order cannot happen, since a session would act while it waits."""
     owner = {step.name: (number, step) for number, steps in enumerate(sessions) for step in steps}
-    held: dict[int, int] = {}
-    waiting: dict[int, list[int]] = {}
+    locks = _Locks()
     waits = set()
-
-    def take(session: int, wanted: list[int]) -> None:
-        """In order, until one is another's: what was got before stays."""
-        while wanted and held.get(wanted[0], session) == session:
-            held[wanted.pop(0)] = session
-        if wanted:
-            waiting[session] = wanted
-
     for name in order:
         session, step = owner[name]
-        if session in waiting:
+        if session in locks.waiting:
             return None
-        wanted = step.locks(order)
-        if step.skips:
-            wanted = [lock for lock in wanted if held.get(lock, session) == session]
-        take(session, wanted)
-        if session in waiting:
+        locks.share(session, step.shares)
+        locks.take(session, [lock for lock in step.locks(order) if not step.skips or locks.free(lock, session)])
+        if session in locks.waiting:
             waits.add(name)
         if step.ends:
-            held = {lock: by for lock, by in held.items() if by != session}
-            for other in list(waiting):
-                take(other, waiting.pop(other))
-    return None if waiting else frozenset(waits)
+            locks.release(session)
+    return None if locks.waiting else frozenset(waits)
+
+
+@dataclass(kw_only=True)
+class _Locks:
+    """Who has which lock alone, who share which, and what each who waits still wants."""
+
+    alone: dict[int, int] = field(default_factory=dict)
+    shared: set[tuple[int, int]] = field(default_factory=set)
+    waiting: dict[int, list[int]] = field(default_factory=dict)
+
+    def free(self, lock: int, session: int) -> bool:
+        others = {by for shared, by in self.shared if shared == lock} - {session}
+        return self.alone.get(lock, session) == session and not others
+
+    def take(self, session: int, wanted: list[int]) -> None:
+        """In order, until one is another's: what was got before stays."""
+        while wanted and self.free(wanted[0], session):
+            self.alone[wanted.pop(0)] = session
+        if wanted:
+            self.waiting[session] = wanted
+
+    def share(self, session: int, wanted: Collection[int]) -> None:
+        awaited = {lock for locks in self.waiting.values() for lock in locks[:1]}
+        self.shared |= {
+            (lock, session) for lock in wanted if self.alone.get(lock, session) == session and lock not in awaited
+        }
+
+    def release(self, session: int) -> None:
+        """What was waited for is taken at once, by whoever came first."""
+        self.alone = {lock: by for lock, by in self.alone.items() if by != session}
+        self.shared = {(lock, by) for lock, by in self.shared if by != session}
+        for other in list(self.waiting):
+            self.take(other, self.waiting.pop(other))
 
 
 def _read(order: Order, said: str) -> Walked:
@@ -176,12 +198,13 @@ def prelude() -> Iterator[Any]:
 
 
 def _gate_reading() -> str:
-    """The call by which the gate reads for one item, of the lanes `lanes` and the loans `loans`."""
-    item = GateItem(request_id="", phone=PHONE, loan="L1", channel="sms", category="urge")
+    """The call by which the gate reads for one item of the sending rule R1; the lanes, the locks of rules and the loans
+    are `lanes`, `stripes` and `loans`."""
+    item = GateItem(request_id="", phone=PHONE, loan="L1", channel="sms", category="urge", sending_rule="R1")
     with CaptureQueriesContext(connection) as asked:
         read_facts(items=[item], lanes=None, caller="c", pack_at=lambda at: pack_in_force(at=at), now=timezone.now())
     (call,) = [one["sql"].partition(" FROM ")[2] for one in asked if "disputes_gate_reading" in one["sql"]]
-    for theirs, ours in (("NULL::int[]", "lanes"), ("'{L1}'::text[]", "loans")):
+    for theirs, ours in (("NULL::int[]", "lanes"), ("'{}'::int[]", "stripes"), ("'{L1}'::text[]", "loans")):
         assert call.count(theirs) == 1, call
         call = call.replace(theirs, ours)
     return call.rstrip(";")

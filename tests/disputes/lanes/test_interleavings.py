@@ -5,20 +5,24 @@ from __future__ import annotations
 
 import pytest
 
-from config.api.locks import FEED_NUMBER, NAMESPACE
-from disputes.lanes.locking import lane_of_customer, lane_of_phone
+from config.api.locks import FEED_NUMBER, NAMESPACE, RULES_NAMESPACE
+from disputes.lanes.locking import lane_of_customer, lane_of_phone, stripe_of_rule
 from tests.disputes.lanes.isolation import PHONE, SPECS, Order, Step, Walked, prelude, walk
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 C1, C2, P = lane_of_customer("C1"), lane_of_customer("C2"), lane_of_phone(PHONE)
+R1 = stripe_of_rule("R1")
 
 
 def test_the_specs_find_the_lanes_as_the_service_does() -> None:
     with prelude() as cursor:
-        cursor.execute("SELECT spec.lane('c:C1'), spec.lane('c:C2'), spec.lanes('C1'), spec.phone()")
-        assert cursor.fetchone() == (C1, C2, [C1, P], PHONE)
+        cursor.execute(
+            "SELECT spec.lane('c:C1'), spec.lane('c:C2'), spec.lanes('C1'), spec.phone(), spec.stripe('r:R1')"
+        )
+        assert cursor.fetchone() == (C1, C2, [C1, P], PHONE, R1)
     assert f"pg_advisory_xact_lock({NAMESPACE}, {FEED_NUMBER})" in (SPECS / "feed.spec").read_text()
+    assert f"pg_advisory_xact_lock({RULES_NAMESPACE}, spec.stripe" in (SPECS / "pause.spec").read_text()
 
 
 def lost(walked: list[Walked]) -> list[tuple[str, ...]]:
@@ -70,6 +74,33 @@ class TestAGateAndAHold:
         (stale,) = {gate[0].name, hold[0].name} - {self.GATE[0].name, self.HOLD[0].name}
         assert lost(walked) == [one.order for one in walked if stale in one.waited]
         assert lost(walked)
+
+
+class TestAPausedRule:
+    """Two gates share the rule's lock, and a pause has it alone; one that waits makes every new try fail."""
+
+    @staticmethod
+    def _gate(name: str, *, locked: bool) -> tuple[Step, ...]:
+        read = Step(name=f"{name}_read", shares=(R1,)) if locked else Step(name=f"{name}_read_unlocked")
+        return read, Step(name=f"{name}_grant", ends=True)
+
+    @staticmethod
+    def _pause(*, locked: bool) -> tuple[Step, ...]:
+        lock = Step(name="p_lock", wants=(R1,)) if locked else Step(name="p_unlocked")
+        return lock, Step(name="p_list"), Step(name="p_hold", ends=True)
+
+    def test_each_permit_is_listed_or_refused(self) -> None:
+        walked = walk("pause", self._gate("a", locked=True), self._gate("b", locked=True), self._pause(locked=True))
+        assert lost(walked) == []
+        assert {one.found["granted"] for one in walked} == {0, 1, 2}
+        for one in walked:
+            before = [name for name in "ab" if one.order.index(f"{name}_read") < one.order.index("p_lock")]
+            assert one.found["granted"] == len(before), one
+
+    def test_control_without_the_lock_some_are_lost(self) -> None:
+        walked = walk("pause", self._gate("a", locked=False), self._gate("b", locked=False), self._pause(locked=False))
+        assert len(walked) == 210
+        assert len(lost(walked)) > 100
 
 
 class TestALoanThatChangesHands:
