@@ -78,6 +78,13 @@ def _whole(low: int, high: int) -> Callable[[str], int]:
     return read
 
 
+def _months_kept(raw: str) -> int:
+    """Permits of the last two months are never dropped: caps, and permits that live, look back that far."""
+    if (months := _whole(0, 1200)(raw)) == 1:
+        raise Unusable("must be 0, or at least 2")
+    return months
+
+
 def _share(raw: str) -> float:
     try:
         value = float(raw)
@@ -505,9 +512,9 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         name="PERMITS_KEPT_MONTHS",
-        read=_whole(0, 1200),
-        meaning="Months for which the gate's permits are kept; 0 keeps them all. A message whose permit is gone is "
-        "judged as one without: longer than messages are disputed.",
+        read=_months_kept,
+        meaning="Months for which the gate's permits are kept, at least 2; 0 keeps them all. A message whose permit is "
+        "gone is judged as one without: longer than messages are disputed.",
         default="0",
     ),
     Setting(

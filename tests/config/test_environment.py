@@ -94,6 +94,8 @@ def test_each_needed_setting_is_missed_by_name(name: str) -> None:
         ("REVIEW_SAMPLE", "nan", "REVIEW_SAMPLE must be a number"),
         ("REVIEW_SAMPLE", "2", "REVIEW_SAMPLE must be a number"),
         ("PORT", "0", "PORT must be a whole number"),
+        ("PERMITS_KEPT_MONTHS", "1", "PERMITS_KEPT_MONTHS must be 0, or at least 2"),
+        ("PERMITS_KEPT_MONTHS", "1201", "PERMITS_KEPT_MONTHS must be a whole number from 0 to 1200"),
         ("DEFAULT_REGION", "China", "DEFAULT_REGION must be"),
         ("DEFAULT_REGION", "ZZ", "DEFAULT_REGION must be"),
         ("RECOURSE_ENV", "prod", "RECOURSE_ENV must be"),

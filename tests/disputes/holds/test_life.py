@@ -129,6 +129,20 @@ def test_an_agent_pauses_no_rule() -> None:
     assert not Hold.objects.exists()
 
 
+def test_who_places_one_where_one_stands_is_told_what_is_still_out() -> None:
+    """Each is a hold of its own, which somebody else may lift; both callers have the same to recall."""
+    (before,) = scene.ask(scene.item())
+    assert before.permit
+    told = []
+    for why in ("an error of ours", "the same, seen by another"):
+        with transaction.atomic(durable=True):
+            placed = by_hand.place(loan="L11", why=why, actor=SUPERVISOR, now=now())
+        told.append([permit.id for permit in placed.permits_out])
+        told.append([permit.id for permit in pause().permits_out])
+    assert told == [[before.permit.id], [], [before.permit.id], []]
+    assert Hold.objects.filter(released_at__isnull=True).count() == 4
+
+
 def test_lifting_twice_is_once() -> None:
     placed = scene.hold(Covers(loans=frozenset({"L11"})), reason="manual_hold", source="manual")
     assert (lift(placed), lift(placed)) == (True, False)
