@@ -2,6 +2,7 @@
 
 from disputes.desk.admin import DisputeAdmin
 from disputes.desk.hold_admin import HoldAdmin
+from disputes.desk.rule_admin import SendingRuleAdmin
 from disputes.inbound.admin import InboundMessageAdmin
 from disputes.notices.admin import NoticeAdmin, WebhookDeliveryAdmin, WebhookEndpointAdmin
 from disputes.outbox.admin import OutboxTopicAdmin
@@ -18,6 +19,7 @@ __all__ = [
     "OutboxTopicAdmin",
     "QueueAdmin",
     "RoutedCaseAdmin",
+    "SendingRuleAdmin",
     "WebhookDeliveryAdmin",
     "WebhookEndpointAdmin",
 ]

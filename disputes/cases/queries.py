@@ -49,6 +49,13 @@ def shows_check(caller: Caller) -> Q:
     return speaks_of_debt(caller) & (decided | Q(last_check__verdict="customer_right"))
 
 
+def undelivered() -> QuerySet[Dispute]:
+    """Closed disputes whose outcome could not be delivered, so that their holds stand until a person acts."""
+    return Dispute.objects.filter(
+        status=Status.CLOSED, outcome_delivered_at__isnull=True, outcome_failed_at__isnull=False
+    )
+
+
 def find_dispute(*, caller: Caller, key: str) -> Dispute:
     """By id, or by reference in any form a person types. Raises Dispute.DoesNotExist, also for another's."""
     disputes = disputes_for(caller)

@@ -9,10 +9,12 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from disputes.cases.explaining import FIGURES
 
-NOT_KNOWN = "not known then"
+NOT_KNOWN = gettext_lazy("not known then")
 NOTHING = "–"
 
 
@@ -54,7 +56,7 @@ def both_clocks(facts: Mapping[str, Any] | None) -> BothClocks | None:
         at=local_instant(facts.get("at")),
         currency=(was.get("overdue_amount") or {}).get("currency", ""),
         summary=tuple(
-            Row(label=(label,), was=(_written(was.get(key)),), known=(_written(known.get(key)),))
+            Row(label=(_(label),), was=(_written(was.get(key)),), known=(_written(known.get(key)),))
             for key, label in FIGURES.items()
         ),
         instalments=_paired(was["instalments"], known["instalments"], key=_instalment_key, cells=_instalment),
@@ -65,7 +67,7 @@ def both_clocks(facts: Mapping[str, Any] | None) -> BothClocks | None:
 def _paired(was: list[Any], known: list[Any], *, key: Any, cells: Any) -> tuple[Row, ...]:
     """The rows of both lists, each once, in the order of the fuller reading; what one lacks was not known to it."""
     left, right = ({key(row): row for row in rows} for rows in (was, known))
-    missing = (NOT_KNOWN, *("" for _ in cells({})[1:]))
+    missing = (str(NOT_KNOWN), *("" for _ in cells({})[1:]))
     return tuple(
         Row(
             label=name,
@@ -93,7 +95,7 @@ def _repayments(was: list[Any], known: list[Any]) -> tuple[Row, ...]:
     rows = []
     for name in [*left, *(name for name in right if name not in left)]:
         shown = left.get(name) or right[name]
-        posted = local_instant(shown["posted_at"]) if shown["posted_at"] else "always known"
+        posted = local_instant(shown["posted_at"]) if shown["posted_at"] else _("always known")
         clocks = [_repayment(side.get(name), paid_at=shown["paid_at"]) for side in (left, right)]
         label = (name, local_instant(shown["paid_at"]), posted)
         rows.append(Row(label=label, was=clocks[0], known=clocks[1]))
@@ -102,9 +104,9 @@ def _repayments(was: list[Any], known: list[Any]) -> tuple[Row, ...]:
 
 def _repayment(row: Mapping[str, Any] | None, *, paid_at: str) -> tuple[str, ...]:
     if row is None:
-        return (NOT_KNOWN,)
-    undone = f", reversed {local_instant(row['reversed_at'])}" if row["reversed_at"] else ""
-    other = f", paid {local_instant(row['paid_at'])}" if row["paid_at"] != paid_at else ""
+        return (str(NOT_KNOWN),)
+    undone = _(", reversed %(at)s") % {"at": local_instant(row["reversed_at"])} if row["reversed_at"] else ""
+    other = _(", paid %(at)s") % {"at": local_instant(row["paid_at"])} if row["paid_at"] != paid_at else ""
     return (f"{_amount(row['amount'])}{other}{undone}",)
 
 
@@ -112,7 +114,7 @@ def _written(value: Any) -> str:
     if value is None:
         return NOTHING
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        return _("yes") if value else _("no")
     if isinstance(value, Mapping):
         return written_money(value)
     return str(value)
@@ -129,11 +131,12 @@ def written_money(value: Mapping[str, Any]) -> str:
     return f"{int(whole):,}{point}{rest} {value['currency']}".strip()
 
 
-def local_instant(at: str | datetime | date | None) -> str:
-    """An instant (aware, or in ISO form) on the lender's clock, to the minute; empty for none."""
+def local_instant(at: str | datetime | date | None, *, seconds: bool = False) -> str:
+    """An instant (aware, or in ISO form) on the lender's clock, to the minute or the second; empty for none."""
     if not at:
         return ""
     instant = datetime.fromisoformat(at) if isinstance(at, str) else at
     if not isinstance(instant, datetime):
         return instant.isoformat()
-    return instant.astimezone(ZoneInfo(settings.LENDER_TIME_ZONE)).strftime("%Y-%m-%d %H:%M")
+    form = "%Y-%m-%d %H:%M:%S" if seconds else "%Y-%m-%d %H:%M"
+    return instant.astimezone(ZoneInfo(settings.LENDER_TIME_ZONE)).strftime(form)

@@ -10,11 +10,13 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 from django.core.cache import caches
 from django.core.exceptions import ObjectDoesNotExist
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from disputes.cases import deciding, late, releasing, reopening, talking
 from disputes.cases.lifecycle import TOLD, WrongState
@@ -32,8 +34,11 @@ log = structlog.get_logger(__name__)
 
 ONCE_FOR = 3600
 """Seconds that a form is remembered."""
+DONE_ALREADY = gettext_lazy("This was done already.")
 
 Said = Mapping[str, Any]
+
+Done = TypeVar("Done")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,11 +65,20 @@ def perform(*, name: str, said: Said, dispute: Dispute, viewer: Viewer, now: dat
     refusal = why_not(viewer, dispute=dispute, agent=agent_of(dispute), supervisor=act.supervisor)
     if refusal:
         raise Refused(refusal)
-    key = f"desk:once:{viewer.user.pk}:{said['once']}"
+    told = once_only(
+        viewer=viewer, once=said["once"], act=lambda: act.run(said=said, dispute=dispute, viewer=viewer, now=now)
+    )
+    return str(DONE_ALREADY) if told is None else told
+
+
+def once_only(*, viewer: Viewer, once: uuid.UUID, act: Callable[[], Done]) -> Done | None:
+    """Does what a form asks for and returns what `act` does; None where this form came before. Raises Refused, also for
+    what the rooms below refuse: then the form may come again."""
+    key = f"desk:once:{viewer.user.pk}:{once}"
     if not _take(key):
-        return "This was done already."
+        return None
     try:
-        return act.run(said=said, dispute=dispute, viewer=viewer, now=now)
+        return act()
     except Refused:
         _give_back(key)
         raise
@@ -79,30 +93,31 @@ def perform(*, name: str, said: Said, dispute: Dispute, viewer: Viewer, now: dat
 def explain(error: Exception) -> str | None:
     """A refusal of the rooms below in words; None for what is no refusal."""
     if isinstance(error, deciding.StaleCheck):
-        return "The records changed while you looked, and the check ran again. Look at it again, then decide."
+        return _("The records changed while you looked, and the check ran again. Look at it again, then decide.")
     if isinstance(error, deciding.SamePerson):
-        return "Somebody other than who decided must agree."
+        return _("Somebody other than who decided must agree.")
     if isinstance(error, deciding.DecidedBefore):
-        return "You decided this dispute before. Somebody else must decide it now: hand it on."
+        return _("You decided this dispute before. Somebody else must decide it now: hand it on.")
     if isinstance(error, deciding.NotYours):
-        return "This case is another agent's by now."
+        return _("This case is another agent's by now.")
     if isinstance(error, deciding.WrongReason):
-        return "This reason does not go with this outcome. Choose another."
+        return _("This reason does not go with this outcome. Choose another.")
     if isinstance(error, AlreadyOpen):
-        return f"The customer has opened another dispute about it meanwhile: {error}. Work on that one."
+        said = _("The customer has opened another dispute about it meanwhile: %(reference)s. Work on that one.")
+        return said % {"reference": error}
     if isinstance(error, ObjectDoesNotExist):
-        return "What you chose is not there any more. Look at it again."
+        return _("What you chose is not there any more. Look at it again.")
     if isinstance(error, WrongState):
         return _wrong_state(error)
     if isinstance(error, (assigning.CannotHandOn, by_hand.CannotHold)):
-        return str(error)
+        return _(str(error))
     return None
 
 
 def _wrong_state(error: WrongState) -> str:
     if error.status == Status.CLOSED:
-        return "The dispute was closed meanwhile. Look at it again."
-    return f"{str(error).capitalize()}. Look at it again."
+        return _("The dispute was closed meanwhile. Look at it again.")
+    return _("%(what)s. Look at it again.") % {"what": _(str(error)).capitalize()}
 
 
 def _take(key: str) -> bool:
@@ -137,36 +152,36 @@ def _decide(*, said: Said, dispute: Dispute, viewer: Viewer, now: datetime) -> s
         now=now,
     )
     if decision.state == DecisionState.WAITING_SECOND:
-        return "Your decision speaks against the check, so it waits for a second person."
-    return "Decided. The customer is told, and the letter is there."
+        return _("Your decision speaks against the check, so it waits for a second person.")
+    return _("Decided. The customer is told, and the letter is there.")
 
 
 def _approve(*, said: Said, dispute: Dispute, viewer: Viewer, now: datetime) -> str:
     deciding.approve(decision_id=said["decision"], actor=viewer.actor, user_id=viewer.user.pk, now=now)
-    return "Agreed. The dispute is decided."
+    return _("Agreed. The dispute is decided.")
 
 
 def _decline(*, said: Said, dispute: Dispute, viewer: Viewer, now: datetime) -> str:
     if not said["why"]:
-        raise Refused("Say why not, for whoever decided.")
+        raise Refused(_("Say why not, for whoever decided."))
     act: dict[str, Any] = {"decision_id": said["decision"], "actor": viewer.actor, "user_id": viewer.user.pk}
     deciding.decline(**act, why=said["why"], now=now)
-    return "Not agreed. The case is open for another decision."
+    return _("Not agreed. The case is open for another decision.")
 
 
 def _ask(*, said: Said, dispute: Dispute, viewer: Viewer, now: datetime) -> str:
     act: dict[str, Any] = {"actor": viewer.actor, "user_id": viewer.user.pk, "any_case": viewer.supervises}
     talking.ask_customer(dispute_id=dispute.pk, text=said["text"], **act, now=now)
-    return "The customer is asked. The case comes back when they answer, or when the time to answer is over."
+    return _("The customer is asked. The case comes back when they answer, or when the time to answer is over.")
 
 
 def _note(*, said: Said, dispute: Dispute, viewer: Viewer, now: datetime) -> str:
     talking.write_note(dispute_id=dispute.pk, text=said["text"], actor=viewer.actor, now=now)
-    return "Noted."
+    return _("Noted.")
 
 
 def _hand_on(*, said: Said, dispute: Dispute, viewer: Viewer, now: datetime) -> str:
-    kind, _, pk = said["to"].partition(":")
+    kind, _point, pk = said["to"].partition(":")
     assigning.hand_on(
         dispute=dispute.pk,
         actor=viewer.actor,
@@ -177,43 +192,43 @@ def _hand_on(*, said: Said, dispute: Dispute, viewer: Viewer, now: datetime) -> 
     )
     # Why is free text: it stands sealed among the notes, not in the journal, which is for ever.
     talking.write_note(dispute_id=dispute.pk, text=f"Handed on: {said['why']}", actor=viewer.actor, now=now)
-    return "Handed on."
+    return _("Handed on.")
 
 
 def _hold(*, said: Said, dispute: Dispute, viewer: Viewer, now: datetime) -> str:
     covers = _covers(dispute, said["covers"])
     in_transaction(lambda: by_hand.place(**covers, why=said["why"], actor=viewer.actor, dispute=dispute.pk, now=now))
-    return "Held. Nothing that it covers goes out any more."
+    return _("Held. Nothing that it covers goes out any more.")
 
 
 def _lift(*, said: Said, dispute: Dispute, viewer: Viewer, now: datetime) -> str:
     act: dict[str, Any] = {"hold_id": said["hold"], "why": said["why"], "supervisor": viewer.supervises}
     lifted = in_transaction(lambda: by_hand.lift(**act, dispute=dispute.pk, actor=viewer.actor, now=now))
-    return "Lifted." if lifted else "It was lifted before."
+    return _("Lifted.") if lifted else _("It was lifted before.")
 
 
 def _undeliverable(*, said: Said, dispute: Dispute, viewer: Viewer, now: datetime) -> str:
     act: dict[str, Any] = {"dispute_id": dispute.pk, "why": said["why"], "actor": viewer.actor, "now": now}
     in_transaction(lambda: releasing.say_undeliverable(**act))
-    return "Noted: the outcome cannot be delivered. The hold waits for it no longer."
+    return _("Noted: the outcome cannot be delivered. The hold waits for it no longer.")
 
 
 def _lift_correction(*, said: Said, dispute: Dispute, viewer: Viewer, now: datetime) -> str:
     act: dict[str, Any] = {"dispute_id": dispute.pk, "why": said["why"], "actor": viewer.actor, "now": now}
     in_transaction(lambda: releasing.note_corrected(**act, by="supervisor"))
-    return "The hold waits for the correction no longer."
+    return _("The hold waits for the correction no longer.")
 
 
 def _dismiss(*, said: Said, dispute: Dispute, viewer: Viewer, now: datetime) -> str:
     act: dict[str, Any] = {"dispute_id": dispute.pk, "flag_id": said["flag"], "why": said["why"], "now": now}
     in_transaction(lambda: late.dismiss_flag(**act, actor=viewer.actor, user_id=viewer.user.pk))
-    return "The outcome stays as it is."
+    return _("The outcome stays as it is.")
 
 
 def _reopen(*, said: Said, dispute: Dispute, viewer: Viewer, now: datetime) -> str:
     act: dict[str, Any] = {"dispute_id": dispute.pk, "why": said["why"], "now": now}
     in_transaction(lambda: reopening.reopen(**act, actor=viewer.actor, user_id=viewer.user.pk))
-    return "Reopened, with a new hold. Somebody other than who decided it is given the case."
+    return _("Reopened, with a new hold. Somebody other than who decided it is given the case.")
 
 
 # --- what they need ---
@@ -230,9 +245,9 @@ def _covers(dispute: Dispute, what: str) -> dict[str, Any]:
 
 def coverable(dispute: Dispute) -> list[tuple[str, str]]:
     """What a hold by hand can be about, for a choice."""
-    rows = [("loan", f"the loan {dispute.loan}")] if dispute.loan else []
-    rows += [("phone", "the number of the message")] if dispute.message or dispute.phone_digest else []
-    return [*rows, ("customer", "everything of the customer's")] if dispute.customer else rows
+    rows = [("loan", _("the loan %(loan)s") % {"loan": dispute.loan})] if dispute.loan else []
+    rows += [("phone", _("the number of the message"))] if dispute.message or dispute.phone_digest else []
+    return [*rows, ("customer", _("everything of the customer's"))] if dispute.customer else rows
 
 
 def receivers(*, but: int | None) -> list[tuple[str, str]]:
@@ -241,7 +256,7 @@ def receivers(*, but: int | None) -> list[tuple[str, str]]:
     queues = Queue.objects.order_by("name")[:100]
     return [
         *((f"agent:{one.pk}", f"{one.user.get_full_name() or one.user.username}") for one in agents),
-        *((f"queue:{one.pk}", f"Queue: {one.name}") for one in queues),
+        *((f"queue:{one.pk}", _("Queue: %(name)s") % {"name": one.name}) for one in queues),
     ]
 
 

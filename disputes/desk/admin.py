@@ -12,6 +12,8 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST, require_safe
 
 from config.reading_admin import ReadingAdmin
@@ -45,27 +47,27 @@ class DisputeAdmin(ReadingAdmin):
     search_fields: ClassVar = ["=reference", "=customer", "=loan"]
     ordering: ClassVar = ["-id"]
 
-    @admin.display(description="status", ordering="status")
+    @admin.display(description=gettext_lazy("status"), ordering="status")
     def state(self, dispute: Dispute) -> str:
         return words.OUTCOMES.get(dispute.outcome or "") or words.STATUSES[dispute.status]
 
-    @admin.display(description="ground", ordering="ground")
+    @admin.display(description=gettext_lazy("ground"), ordering="ground")
     def about(self, dispute: Dispute) -> str:
         return words.GROUNDS[dispute.ground]
 
-    @admin.display(description="opened", ordering="opened_at")
+    @admin.display(description=gettext_lazy("opened"), ordering="opened_at")
     def opened(self, dispute: Dispute) -> str:
         return local_instant(dispute.opened_at)
 
-    @admin.display(description="decision", ordering="decide_by")
+    @admin.display(description=gettext_lazy("decision"), ordering="decide_by")
     def due(self, dispute: Dispute) -> str:
         return "" if dispute.status == Status.CLOSED else words.due_in(dispute.decide_by, now=timezone.now())
 
-    @admin.display(description="the check says")
+    @admin.display(description=gettext_lazy("the check says"))
     def cause(self, dispute: Dispute) -> str:
         check = dispute.last_check
         if check is None:
-            return "not checked yet"
+            return _("not checked yet")
         said = words.VERDICTS.get(check.verdict, words.plain(check.verdict))
         return f"{said}: {words.plain(check.cause)}" if check.cause else said
 
@@ -129,7 +131,7 @@ class DisputeAdmin(ReadingAdmin):
         viewer, owner = viewer_of(request.user), agent_of(dispute)
         form = form_of(name, dispute=dispute, data=request.POST, owner=owner.pk if owner else None)
         if not form.is_valid():
-            return self._page(request, dispute, bound={name: form}, refused="Something is missing. See below.")
+            return self._page(request, dispute, bound={name: form}, refused=_("Something is missing. See below."))
         try:
             told = perform(name=name, said=form.cleaned_data, dispute=dispute, viewer=viewer, now=timezone.now())
         except Refused as error:
@@ -161,7 +163,12 @@ class DisputeAdmin(ReadingAdmin):
                 return HttpResponseRedirect(reverse("admin:disputes_dispute_change", args=[dispute]))
             except Refused as error:
                 refused = str(error)
-        context = {**self.admin_site.each_context(request), "title": "Somebody calls", "form": form, "refused": refused}
+        context = {
+            **self.admin_site.each_context(request),
+            "title": _("Somebody calls"),
+            "form": form,
+            "refused": refused,
+        }
         return TemplateResponse(request, "desk/call.html", context, status=409 if form.errors or refused else 200)
 
     def take_next(self, request: HttpRequest) -> HttpResponse:
@@ -218,7 +225,7 @@ def _renewed(request: HttpRequest, dispute: Dispute) -> Any:
 def home(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """What the admin's first page shows (unfold's DASHBOARD_CALLBACK)."""
     context["home"] = home_of(viewer=viewer_of(request.user), now=timezone.now())
-    context["title"] = "Desk"
+    context["title"] = _("Desk")
     context["take_at"] = reverse("admin:desk_take_next")
     context["call_at"] = reverse("admin:desk_call")
     context["duty_at"] = reverse("admin:desk_duty")

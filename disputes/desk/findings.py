@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from django.utils.translation import get_language
+from django.utils.translation import gettext as _
+
 from disputes.check.sentences import sentence_of
 from disputes.desk import words
 from disputes.desk.accounts import NOTHING, local_instant, written_money
-
-SPEAKS_FOR: Mapping[str, str] = {"customer": "for the customer", "lender": "for the lender", "nobody": "for nobody"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,7 +25,8 @@ class Fact:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ShownFinding:
-    """`code`: for whom it speaks, `speaks` the same in words; `sentence`: what the customer reads, in English."""
+    """`code`: for whom it speaks, `speaks` the same in words; `sentence`: what the customer reads, in the language
+    of whoever looks."""
 
     code: str
     speaks: str
@@ -34,11 +36,12 @@ class ShownFinding:
 
 def shown_findings(findings: Iterable[Mapping[str, Any]]) -> tuple[ShownFinding, ...]:
     """The findings of a check as they are stored, in their order."""
+    language = "zh-hans" if get_language() == "zh-hans" else "en"
     return tuple(
         ShownFinding(
             code=row["speaks_for"],
-            speaks=SPEAKS_FOR[row["speaks_for"]],
-            sentence=sentence_of(row, language="en"),
+            speaks=words.SPEAKS_FOR[row["speaks_for"]],
+            sentence=sentence_of(row, language=language),
             facts=tuple(
                 Fact(label=words.plain(name).capitalize(), lines=_lines(value)) for name, value in row["facts"].items()
             ),
@@ -58,7 +61,7 @@ def _written(value: Any) -> str:
     if value is None or value in ([], {}):
         return NOTHING
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        return _("yes") if value else _("no")
     if isinstance(value, list):
         return ", ".join(_written(one) for one in value)
     if isinstance(value, Mapping):

@@ -7,36 +7,45 @@ from typing import Any
 
 from django import forms
 from django.core.validators import ProhibitNullCharactersValidator
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from disputes.cases.deciding import REASONS
 from disputes.cases.models import DecisionReason, Outcome
 from disputes.desk.questions import TITLES, question
-from disputes.desk.words import plain
+from disputes.desk.words import OUTCOMES
 
 LONGEST = 5000
 
 
-def _named(outcome: str) -> list[tuple[str, str]]:
+def _named(outcome: str) -> list[tuple[str, Any]]:
     """The reasons that go with an outcome, but for the one that names nothing."""
     reasons = [DecisionReason(code) for code in REASONS[outcome]]
-    return [(reason.value, str(reason.label)) for reason in reasons if reason != DecisionReason.OTHER]
+    return [(reason.value, _(str(reason.label))) for reason in reasons if reason != DecisionReason.OTHER]
 
 
-CHOICES: list[tuple[str, Any]] = [
-    ("", "Choose a reason"),
-    ("For the customer", _named(Outcome.UPHELD)),
-    ("Against the customer", _named(Outcome.REJECTED)),
-    ("Neither", [(DecisionReason.OTHER.value, "Another, in the words below")]),
+CHOICES: list[tuple[Any, Any]] = [
+    ("", _("Choose a reason")),
+    (_("For the customer"), _named(Outcome.UPHELD)),
+    (_("Against the customer"), _named(Outcome.REJECTED)),
+    (_("Neither"), [(DecisionReason.OTHER.value, _("Another, in the words below"))]),
 ]
 
 
 class WordsField(forms.CharField):
     """Words of at most LONGEST letters, on several lines."""
 
-    def __init__(self, *, rows: int = 3, placeholder: str = "", **kwargs: Any) -> None:
+    def __init__(self, *, rows: int = 3, placeholder: Any = "", **kwargs: Any) -> None:
         kwargs.setdefault("max_length", LONGEST)
         widget = forms.Textarea(attrs={"rows": rows, "placeholder": placeholder})
         super().__init__(widget=widget, validators=[ProhibitNullCharactersValidator()], **kwargs)
+
+
+class LineField(forms.CharField):
+    """One line, as an id is: at most 200 letters."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(max_length=200, validators=[ProhibitNullCharactersValidator()], **kwargs)
 
 
 class WhyField(WordsField):
@@ -44,7 +53,7 @@ class WhyField(WordsField):
 
     def __init__(self, **kwargs: Any) -> None:
         kwargs.setdefault("max_length", 150)
-        kwargs.setdefault("help_text", "Stays in the time line: no names, numbers or amounts.")
+        kwargs.setdefault("help_text", _("Stays in the time line: no names, numbers or amounts."))
         super().__init__(rows=1, **kwargs)
 
 
@@ -60,27 +69,29 @@ class ActForm(forms.Form):
 
 class DecideForm(ActForm):
     outcome = forms.ChoiceField(
-        choices=[(value, plain(value)) for value in (Outcome.UPHELD, Outcome.PARTLY_UPHELD, Outcome.REJECTED)]
+        choices=OUTCOMES.only((Outcome.UPHELD, Outcome.PARTLY_UPHELD, Outcome.REJECTED)).lazily()
     )
     check_id = forms.UUIDField(required=False, widget=forms.HiddenInput)
-    reason = forms.ChoiceField(choices=CHOICES)
+    reason = forms.ChoiceField(label=_("Reason"), choices=CHOICES)
     explanation = WordsField(
-        label="Words to the customer", rows=4, placeholder="What was found, and what it rests on. The letter quotes it."
+        label=_("Words to the customer"),
+        rows=4,
+        placeholder=_("What was found, and what it rests on. The letter quotes it."),
     )
 
     def clean(self) -> dict[str, Any]:
         said: dict[str, Any] = super().clean() or {}
         outcome, reason = said.get("outcome"), said.get("reason")
         if outcome and reason and reason not in REASONS[outcome]:
-            self.add_error("reason", f"This is no reason for {plain(outcome)!r}. Choose another.")
+            self.add_error("reason", gettext("This reason does not go with this outcome. Choose another."))
         return said
 
 
 class AskForm(ActForm):
     template = forms.ChoiceField(
-        label="Begin with", required=False, choices=[("", "Words of your own"), *TITLES.items()]
+        label=_("Begin with"), required=False, choices=[("", _("Words of your own")), *TITLES.lazily()]
     )
-    text = WordsField(label="Question", required=False, max_length=500)
+    text = WordsField(label=_("Question"), required=False, max_length=500)
 
     def __init__(self, *args: Any, language: str, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -92,26 +103,26 @@ class AskForm(ActForm):
         if not said.get("text") and said.get("template"):
             said["text"] = question(said["template"], language=self.language)
         if not said.get("text") and not self.errors:
-            self.add_error("text", "Write the question, or choose one.")
+            self.add_error("text", gettext("Write the question, or choose one."))
         return said
 
 
 class NoteForm(ActForm):
-    text = WordsField(label="Note", placeholder="For colleagues. The customer never sees it.")
+    text = WordsField(label=_("Note"), placeholder=_("For colleagues. The customer never sees it."))
 
 
 class HandOnForm(ActForm):
-    to = forms.ChoiceField(label="To")
-    why = WhyField(label="Why")
+    to = forms.ChoiceField(label=_("To"))
+    why = WhyField(label=_("Why"))
 
     def __init__(self, *args: Any, receivers: list[tuple[str, str]], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["to"].choices = [("", "Choose an agent or a queue"), *receivers]  # type: ignore[attr-defined]
+        self.fields["to"].choices = [("", gettext("Choose an agent or a queue")), *receivers]  # type: ignore[attr-defined]
 
 
 class HoldForm(ActForm):
-    covers = forms.ChoiceField(label="Stop messages about")
-    why = WhyField(label="Why")
+    covers = forms.ChoiceField(label=_("Stop messages about"))
+    why = WhyField(label=_("Why"))
 
     def __init__(self, *args: Any, covers: list[tuple[str, str]], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -120,18 +131,18 @@ class HoldForm(ActForm):
 
 class LiftForm(ActForm):
     hold = forms.UUIDField(widget=forms.HiddenInput)
-    why = WhyField(label="Why")
+    why = WhyField(label=_("Why"))
 
 
 class SecondForm(ActForm):
     decision = forms.UUIDField(widget=forms.HiddenInput)
-    why = WhyField(label="Why not", required=False, help_text="Needed to say no.")
+    why = WhyField(label=_("Why not"), required=False, help_text=_("Needed to say no."))
 
 
 class FlagForm(ActForm):
     flag = forms.UUIDField(widget=forms.HiddenInput)
-    why = WhyField(label="Why", help_text="Stays among the notes: what speaks for the outcome all the same.")
+    why = WhyField(label=_("Why"), help_text=_("Stays among the notes: what speaks for the outcome all the same."))
 
 
 class WhyForm(ActForm):
-    why = WhyField(label="Why")
+    why = WhyField(label=_("Why"))

@@ -18,10 +18,11 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from config.values.phone import mask_phone
-from disputes.cases.models import Dispute, Status
+from disputes.cases.queries import undelivered
 from disputes.desk import words
 from disputes.desk.accounts import local_instant
 from disputes.desk.holding import LookUpForm, look_up
@@ -66,8 +67,7 @@ def show_look_up(request: HttpRequest) -> HttpResponse:
     found = None
     if request.method == "POST" and form.is_valid():
         found = look_up(**form.cleaned_data, actor=viewer.actor, now=timezone.now())
-    may_read = request.user.has_perm("disputes.view_hold")  # type: ignore[union-attr]
-    return _page(request, "desk/look_up.html", "May we text this number?", form=form, found=found, may_read=may_read)
+    return _page(request, "desk/look_up.html", _("May we text this number?"), form=form, found=found)
 
 
 # --- denials ---
@@ -104,19 +104,21 @@ def show_denials(request: HttpRequest) -> HttpResponse:
     return _page(
         request,
         "desk/denials.html",
-        "Denials of the gate",
+        _("Denials of the gate"),
+        spans=_spans(request, name, ("24h", "7d")),
         span=name,
+        categories=list(words.CATEGORIES.items()),
         category=category,
         vendor=vendor,
         total=sum(totals.values()),
         legend=[
-            (reason, words.GATE_REASONS.get(reason, reason), COLOURS.get(reason, "#64748b"), totals[reason])
-            for reason in shown
+            (reason, words.gate_reason(reason), COLOURS.get(reason, "#64748b"), totals[reason]) for reason in shown
         ],
         bars=_bars(rows, hours),
+        highest=max(_by_hour(rows).values(), default=0),
         first=_local(hours[0]),
         last=_local(end),
-        rows=[(_local(row.hour), words.GATE_REASONS.get(row.reason, row.reason), row.count) for row in reversed(rows)],
+        rows=[(_local(row.hour), words.gate_reason(row.reason), row.count) for row in reversed(rows)],
         csv_at=f"?{query.urlencode()}",
     )
 
@@ -125,11 +127,26 @@ def _local(at: datetime) -> str:
     return local_instant(at)
 
 
-def _bars(rows: Sequence[Denials], hours: Sequence[datetime]) -> list[Bar]:
+def _spans(request: HttpRequest, chosen: str, names: Sequence[str]) -> list[tuple[str, str, bool]]:
+    """(words, address with all else that was asked, whether it is the one that is shown)."""
+    found = []
+    for name in names:
+        query = request.GET.copy()
+        query["span"] = name
+        query.pop("page", None)
+        found.append((words.SPANS[name], f"?{query.urlencode()}", name == chosen))
+    return found
+
+
+def _by_hour(rows: Sequence[Denials]) -> dict[datetime, int]:
     tops: dict[datetime, int] = {}
     for row in rows:
         tops[row.hour] = tops.get(row.hour, 0) + row.count
-    highest = max(tops.values(), default=1)
+    return tops
+
+
+def _bars(rows: Sequence[Denials], hours: Sequence[datetime]) -> list[Bar]:
+    highest = max(_by_hour(rows).values(), default=1)
     width = 1000 / len(hours)
     reached: dict[datetime, float] = {}
     bars = []
@@ -143,7 +160,7 @@ def _bars(rows: Sequence[Denials], hours: Sequence[datetime]) -> list[Bar]:
                 width=round(width * 0.8, 2),
                 height=round(height, 2),
                 colour=COLOURS.get(row.reason, "#64748b"),
-                said=f"{_local(row.hour)}: {row.count} {words.GATE_REASONS.get(row.reason, row.reason)}",
+                said=f"{_local(row.hour)}: {row.count} {words.gate_reason(row.reason)}",
             )
         )
     return bars
@@ -182,14 +199,15 @@ def show_sends(request: HttpRequest) -> HttpResponse:
     return _page(
         request,
         "desk/unauthorised.html",
-        "Sends without a permit",
+        _("Sends without a permit"),
+        spans=_spans(request, name, tuple(SPANS)),
         span=name,
         since=local_instant(settings.GATE_REQUIRED_FROM),
         groups=[
             (group, [(fault, words.DETAILS.get(fault, fault), count) for fault, count in group.faults])
             for group in count_by_group(start=whole[0], end=whole[1])[:200]
         ],
-        days=count_by_day(start=whole[0], end=whole[1]),
+        days=list(reversed(count_by_day(start=whole[0], end=whole[1]))),
         named={key: value for key, value in named.items() if value is not None} | ({"day": "day"} if day else {}),
         rows=[
             (
@@ -236,9 +254,7 @@ def _day(request: HttpRequest) -> tuple[datetime, datetime] | None:
 def show_undelivered(request: HttpRequest) -> HttpResponse:
     """Closed disputes whose outcome could not be delivered, so that their holds stand: the longest first."""
     _needs(request, "disputes.view_hold")
-    rows = Dispute.objects.filter(
-        status=Status.CLOSED, outcome_delivered_at__isnull=True, outcome_failed_at__isnull=False
-    ).order_by("outcome_failed_at", "pk")
+    rows = undelivered().order_by("outcome_failed_at", "pk")
     page = Paginator(rows, ROWS).get_page(request.GET.get("page"))
     shown = [
         (
@@ -251,4 +267,4 @@ def show_undelivered(request: HttpRequest) -> HttpResponse:
         )
         for row in page.object_list
     ]
-    return _page(request, "desk/undelivered.html", "Outcomes not delivered", rows=shown, page=page, query="")
+    return _page(request, "desk/undelivered.html", _("Outcomes not delivered"), rows=shown, page=page, query="")

@@ -26,6 +26,7 @@ GROUPS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
             SUPERVISE,
             "view_dispute",
             "view_hold",
+            "view_sendingrule",
             "view_gatehour",
             "view_unauthorisedsend",
             "view_notice",

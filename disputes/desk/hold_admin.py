@@ -1,4 +1,4 @@
-"""Holds in the admin: what is held, what was, and everything that was done to one."""
+"""Holds in the admin: what is held, what was, the page of one, and lifting it by hand."""
 
 from __future__ import annotations
 
@@ -7,30 +7,40 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, ClassVar
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, reverse
+from django.urls import URLPattern, path, reverse
 from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+from django.views.decorators.http import require_POST
+from unfold.views import ChangeList
 
 from config.reading_admin import ReadingAdmin
-from disputes.desk import gate_pages, words
+from disputes.desk import gate_pages, stop_pages, stopping, words
 from disputes.desk.accounts import local_instant
-from disputes.holds.models import Hold, HoldCover, SuppressionChange
-from disputes.holds.scopes import stops_messages
-from disputes.journal.models import Event
+from disputes.desk.acts import Refused
+from disputes.desk.forms import ActForm
+from disputes.desk.hold_page import hold_page, short_digest, why_of
+from disputes.desk.naming import actor_names
+from disputes.desk.viewing import Viewer, viewer_of
+from disputes.holds.models import Hold, HoldCover, Reason, Source
+from disputes.holds.queries import keys_of
 
-SHOWN = 200
+NAMED = 2
+"""Of what a hold covers: in a list."""
 
 
 class Standing(admin.SimpleListFilter):
-    title = "standing"
+    title = gettext_lazy("standing")  # type: ignore[assignment]
     parameter_name = "standing"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[tuple[str, str]]:
-        return [("yes", "stands"), ("no", "released")]
+        return [("yes", _("stands")), ("no", _("released"))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Hold]) -> QuerySet[Hold] | None:
         if self.value() not in ("yes", "no"):
@@ -41,11 +51,13 @@ class Standing(admin.SimpleListFilter):
 class Older(admin.SimpleListFilter):
     """Holds that stand for longer than so many days."""
 
-    title = "standing for longer than"
+    title = gettext_lazy("standing for longer than")  # type: ignore[assignment]
     parameter_name = "older"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[tuple[str, str]]:
-        return [(str(days), f"{days} days") for days in (1, 7, 14, 30, 90, 365)]
+        return [
+            (str(days), ngettext("%(n)s day", "%(n)s days", days) % {"n": days}) for days in (1, 7, 14, 30, 90, 365)
+        ]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Hold]) -> QuerySet[Hold] | None:
         asked = self.value()
@@ -55,35 +67,94 @@ class Older(admin.SimpleListFilter):
         return queryset.filter(released_at__isnull=True, placed_at__lt=timezone.now() - days)
 
 
+class ByCode(admin.SimpleListFilter):
+    """One of a field's codes, in words."""
+
+    codes: ClassVar[words.Spoken]
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[tuple[str, str]]:
+        return list(self.codes.items())
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Hold]) -> QuerySet[Hold] | None:
+        asked = {str(self.parameter_name): self.value()}
+        return queryset.filter(**asked) if self.value() in self.codes else None
+
+
+class BySource(ByCode):
+    title = gettext_lazy("source")  # type: ignore[assignment]
+    parameter_name = "source"
+    codes = words.SOURCES
+
+
+class ByScope(ByCode):
+    title = gettext_lazy("stops")  # type: ignore[assignment]
+    parameter_name = "scope"
+    codes = words.SCOPES
+
+
+class ByReason(ByCode):
+    title = gettext_lazy("what the gate answers")  # type: ignore[assignment]
+    parameter_name = "reason"
+    codes = words.GATE_REASONS.only(Reason.values)
+
+
+class NamedHolds(ChangeList):  # type: ignore[misc]
+    """The rows of a page, with what they cover and who placed them by name: two queries for all."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        rows: list[Hold] = list(self.result_list)
+        self.result_list: Any = rows
+        names = actor_names(hold.placed_by for hold in rows)
+        keys = keys_of(rows)
+        for hold in rows:
+            vars(hold).update(by=names.get(hold.placed_by, hold.placed_by), which=_which(keys[hold.pk]))
+
+
 @admin.register(Hold)
 class HoldAdmin(ReadingAdmin):
-    """The list of holds, the page of one, and the pages about the gate."""
+    """The list of holds, the page of one with what may be done to it, and the pages about the gate."""
 
-    list_display: ClassVar = ["said", "covered", "source", "because", "placed", "placed_by", "released"]
-    list_filter: ClassVar = [Standing, Older, "source", "scope", "reason"]
+    list_display: ClassVar = ["said", "covered", "which", "whence", "because", "placed", "placer", "released"]
+    list_filter: ClassVar = [Standing, Older, BySource, ByScope, ByReason]
     search_fields: ClassVar = ["=id"]
-    search_help_text = "A hold's id, a loan or a customer"
+    search_help_text = gettext_lazy("A hold's id, a loan, a customer or a sending rule")
     ordering: ClassVar = ["-id"]
 
-    @admin.display(description="what the gate answers", ordering="reason")
-    def said(self, hold: Hold) -> str:
-        return words.GATE_REASONS.get(hold.reason, words.plain(hold.reason))
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return NamedHolds
 
-    @admin.display(description="stops", ordering="scope")
+    @admin.display(description=gettext_lazy("what the gate answers"), ordering="reason")
+    def said(self, hold: Hold) -> str:
+        return words.gate_reason(hold.reason)
+
+    @admin.display(description=gettext_lazy("stops"), ordering="scope")
     def covered(self, hold: Hold) -> str:
         return words.SCOPES[hold.scope]
 
-    @admin.display(description="why")
+    @admin.display(description=gettext_lazy("which"))
+    def which(self, hold: Hold) -> str:
+        return str(getattr(hold, "which", ""))
+
+    @admin.display(description=gettext_lazy("source"), ordering="source")
+    def whence(self, hold: Hold) -> str:
+        return words.SOURCES[hold.source]
+
+    @admin.display(description=gettext_lazy("why"))
     def because(self, hold: Hold) -> str:
-        return words.GROUNDS.get(hold.why, hold.why)
+        return why_of(hold)
 
-    @admin.display(description="placed", ordering="id")
+    @admin.display(description=gettext_lazy("placed on"), ordering="id")
     def placed(self, hold: Hold) -> str:
-        return local_instant(hold.placed_at)
+        return _unbroken(local_instant(hold.placed_at))
 
-    @admin.display(description="released", ordering="released_at")
+    @admin.display(description=gettext_lazy("by"))
+    def placer(self, hold: Hold) -> str:
+        return str(getattr(hold, "by", hold.placed_by))
+
+    @admin.display(description=gettext_lazy("released"), ordering="released_at")
     def released(self, hold: Hold) -> str:
-        return local_instant(hold.released_at) or "stands"
+        return _unbroken(local_instant(hold.released_at)) or _("stands")
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Hold], search_term: str
@@ -99,56 +170,100 @@ class HoldAdmin(ReadingAdmin):
             return queryset.filter(pk__in=covers.values("hold")), False
 
     def get_urls(self) -> list[URLPattern]:
-        return gate_pages.urls(self.admin_site.admin_view) + super().get_urls()
+        view = self.admin_site.admin_view
+        own = [
+            path("<uuid:pk>/lift/", view(require_POST(self.lift)), name="desk_hold_lift"),
+            path("<uuid:pk>/opt-in/", view(require_POST(self.opt_in)), name="desk_hold_opt_in"),
+        ]
+        return own + stop_pages.urls(view) + gate_pages.urls(view) + super().get_urls()
+
+    # --- the page of a hold ---
 
     def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> HttpResponse:
-        if not self.has_view_permission(request) or request.method not in ("GET", "HEAD"):
+        viewer = viewer_of(request.user)
+        hold = self._found(request, viewer, object_id)
+        if request.method not in ("GET", "HEAD"):
+            raise PermissionDenied
+        return self._page(request, hold, viewer)
+
+    def _found(self, request: HttpRequest, viewer: Viewer, key: Any) -> Hold:
+        """Agents read the hold that they placed, or that a look-up showed them; the list is their supervisors'."""
+        if not (viewer.works or self.has_view_permission(request)):
             raise PermissionDenied
         try:
-            hold = Hold.objects.get(pk=uuid.UUID(object_id))
+            return Hold.objects.get(pk=key if isinstance(key, uuid.UUID) else uuid.UUID(key))
         except (Hold.DoesNotExist, ValueError):
             raise Http404 from None
-        covers = HoldCover.objects.filter(hold=hold).order_by("since", "key")
-        changes = SuppressionChange.objects.filter(hold=hold).order_by("number")[:SHOWN]
-        events = Event.objects.filter(subject_type="hold", subject_id=hold.pk).order_by("id")[:SHOWN]
+
+    def _page(
+        self,
+        request: HttpRequest,
+        hold: Hold,
+        viewer: Viewer,
+        *,
+        bound: dict[str, ActForm] | None = None,
+        refused: str = "",
+    ) -> HttpResponse:
+        forms = _forms(hold, viewer=viewer) | (bound or {})
         context = {
             **self.admin_site.each_context(request),
-            "title": "Hold",
-            "hold": hold,
-            "said": self.said(hold),
-            "covered": words.SCOPES[hold.scope],
-            "because": self.because(hold),
-            "placed": local_instant(hold.placed_at),
-            "released": local_instant(hold.released_at),
+            "title": _("Hold"),
+            "page": hold_page(hold=hold, now=timezone.now()),
+            "forms": forms,
+            "refused": refused,
+            "why_not": stopping.why_not_lift(hold, viewer=viewer) if hold.released_at is None else "",
             "dispute_at": reverse("admin:disputes_dispute_change", args=[hold.dispute]) if hold.dispute else "",
-            "covers": [
-                (*_named(cover.key), local_instant(cover.since), local_instant(cover.released_at))
-                for cover in covers[:SHOWN]
-            ],
-            "changes": [
-                (
-                    row.number,
-                    row.kind,
-                    local_instant(row.at),
-                    words.GATE_REASONS.get(row.reason, row.reason),
-                    len(row.permits_out),
-                )
-                for row in changes
-            ],
-            "events": [
-                (local_instant(event.at), words.event_words(event.kind), f"{event.actor_type} {event.actor_id}".strip())
-                for event in events
-            ],
         }
-        return TemplateResponse(request, "desk/hold.html", context)
+        return TemplateResponse(request, "desk/hold.html", context, status=409 if refused or bound else 200)
+
+    def lift(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+        """Lifts it and shows it; a refused one shows the page again."""
+        viewer = viewer_of(request.user)
+        hold = self._found(request, viewer, pk)
+        form = stopping.EndForm(request.POST, act="lift")
+        if not form.is_valid():
+            return self._page(request, hold, viewer, bound={"lift": form})
+        try:
+            told = stopping.lift(hold=hold, said=form.cleaned_data, viewer=viewer, now=timezone.now())
+        except Refused as error:
+            return self._page(request, hold, viewer, refused=str(error))
+        messages.success(request, told)
+        return HttpResponseRedirect(reverse("admin:disputes_hold_change", args=[pk]))
+
+    def opt_in(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+        """The number of an opt-out opts in again."""
+        viewer = viewer_of(request.user)
+        hold = self._found(request, viewer, pk)
+        phone = stopping.phone_of(hold) if hold.source == Source.OPT_OUT else None
+        if phone is None:
+            raise Http404
+        form = stopping.OptInForm(request.POST, act="opt-in")
+        if not form.is_valid():
+            return self._page(request, hold, viewer, bound={"opt_in": form})
+        try:
+            taken = stopping.note_opt_in(phone=phone, said=form.cleaned_data, viewer=viewer, now=timezone.now())
+        except Refused as error:
+            return self._page(request, hold, viewer, refused=str(error))
+        messages.success(request, stop_pages.opted_in(taken))
+        return HttpResponseRedirect(reverse("admin:disputes_hold_change", args=[pk]))
 
 
-KINDS = {"l": "loan", "c": "customer", "p": "phone", "r": "sending rule"}
+def _unbroken(text: str) -> str:
+    """An instant on one line, which lists break at its space otherwise."""
+    return format_html('<span class="whitespace-nowrap">{}</span>', text) if text else ""
 
 
-def _named(key: str) -> tuple[str, str]:
-    """What a key covers, in words: of a phone the beginning of its digest, since the number is not kept with a hold."""
-    kind, _, rest = key.partition(":")
-    surveys = "" if stops_messages(key) else ", surveys alone"
-    kind = kind.removeprefix("s")
-    return f"{KINDS[kind]}{surveys}", f"digest {rest[2:14]}…" if kind == "p" else rest
+def _which(keys: Sequence[str]) -> str:
+    """The first ids that a hold covers; of a phone, whose number is not kept, the beginning of its digest."""
+    named = sorted(keys, key=lambda key: "lcrp".index(key[0]))
+    shown = [short_digest(key[2:]) if key[0] == "p" else key[2:] for key in named[:NAMED]]
+    return ", ".join(shown) + (f" +{len(named) - NAMED}" if len(named) > NAMED else "")
+
+
+def _forms(hold: Hold, *, viewer: Viewer) -> dict[str, ActForm]:
+    """What the viewer may do to the hold."""
+    if not stopping.why_not_lift(hold, viewer=viewer):
+        return {"lift": stopping.EndForm(act="lift")}
+    if hold.released_at is None and hold.source == Source.OPT_OUT and viewer.works:
+        return {"opt_in": stopping.OptInForm(act="opt-in")}
+    return {}

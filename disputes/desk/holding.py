@@ -14,6 +14,8 @@ from django.conf import settings
 from django.core.validators import ProhibitNullCharactersValidator
 from django.db import transaction
 from django.db.models import Q
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from config.fields import phone_digest
 from config.values.ids import floor_of
@@ -29,17 +31,10 @@ from disputes.holds.policies import pack_in_force
 from disputes.holds.walking import GateItem, HoldFact, stops
 from disputes.journal.recording import Actor, record_event
 from disputes.policy.caps import Contact, counts_for
+from disputes.policy.packs import Cap
 from disputes.records.models import Customer, CustomerPhone, Loan, Message
 from disputes.records.queries import position_of_loan
 
-CATEGORIES: Mapping[str, str] = {
-    "urge": "An urge to pay",
-    "reminder": "A reminder",
-    "warning": "A warning",
-    "statutory": "What the law requires",
-    "service": "A service message",
-    "survey": "A survey",
-}
 LOANS = 5
 """Loans that are asked for at once, where none is named."""
 SHOWN = 50
@@ -48,23 +43,27 @@ SHOWN = 50
 class LookUpForm(forms.Form):
     """Which number, and what would be sent there."""
 
-    phone = forms.CharField(max_length=40, validators=[ProhibitNullCharactersValidator()])
+    phone = forms.CharField(label=gettext_lazy("Number"), max_length=40, validators=[ProhibitNullCharactersValidator()])
     loan = forms.CharField(
+        label=gettext_lazy("Loan"),
         max_length=200,
         required=False,
-        help_text="None: each loan of whose number it is.",
+        help_text=gettext_lazy("None: each loan of whose number it is."),
         validators=[ProhibitNullCharactersValidator()],
     )
-    category = forms.ChoiceField(choices=list(CATEGORIES.items()), label="What would be sent")
+    category = forms.ChoiceField(choices=words.CATEGORIES.lazily(), label=gettext_lazy("What would be sent"))
     sending_rule = forms.CharField(
-        max_length=200, required=False, label="Sending rule", validators=[ProhibitNullCharactersValidator()]
+        max_length=200,
+        required=False,
+        label=gettext_lazy("Sending rule"),
+        validators=[ProhibitNullCharactersValidator()],
     )
 
     def clean_phone(self) -> str:
         try:
             return parse_phone(self.cleaned_data["phone"], region=settings.DEFAULT_REGION)
         except ValueError:
-            raise forms.ValidationError("This is no phone number.") from None
+            raise forms.ValidationError(_("This is no phone number.")) from None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -126,8 +125,9 @@ class LookUp:
 def look_up(*, phone: str, loan: str, category: str, sending_rule: str, actor: Actor, now: datetime) -> LookUp:
     """Asks the gate, grants nothing, and writes to the journal who looked at which digest: never the number.
 
-    1. the journal, in a transaction of its own; 2. the loans; 3. one dry run for all; 4. what stands behind it. The
-    number of queries does not depend on how many loans there are.
+    1. the journal, in a transaction of its own; 2. the loans, LOANS at most; 3. a dry run for each of them, as
+    `POST /gate/decisions?dry_run=true` would answer it alone: in one call the first would take the slots of the next;
+    4. what stands behind it, read once for all.
     """
     digest = phone_digest(phone)
     with transaction.atomic():
@@ -150,15 +150,14 @@ def look_up(*, phone: str, loan: str, category: str, sending_rule: str, actor: A
         )
         for one in asked
     ]
-    decided = gate.decide(items=items, caller="desk:look-up", permit_seconds=60, dry_run=True)
-    around = _Around(
-        digest=digest, loans={row.pk: row for row in rows}, people=people, rule=sending_rule, now=decided.decided_at
-    )
+    decided = [gate.decide(items=[item], caller="desk:look-up", permit_seconds=60, dry_run=True) for item in items]
+    at = decided[-1].decided_at if decided else now
+    around = _Around(digest=digest, loans={row.pk: row for row in rows}, people=people, rule=sending_rule, now=at)
     return LookUp(
         phone=mask_phone(phone),
-        category=CATEGORIES[category],
-        decided=local_instant(decided.decided_at),
-        answers=tuple(around.looked(item, answer) for item, answer in zip(items, decided.answers)),
+        category=words.CATEGORIES[category],
+        decided=local_instant(at, seconds=True),
+        answers=tuple(around.looked(item, one.answers[0]) for item, one in zip(items, decided)),
         more_loans=0 if loan else max(0, len(rows) - LOANS),
         stands=tuple(around.behind(hold) for hold in around.on_phone),
     )
@@ -197,11 +196,11 @@ class _Around:
             message__isnull=True,
         ).order_by("-granted_at")[:500]
         found = [
-            (_contact(row, row.sent_at, theirs.get(row.loan or "")), f"message {row.external_id}")
+            (_contact(row, row.sent_at, theirs.get(row.loan or "")), _("message %(id)s") % {"id": row.external_id})
             for row in messages
             if row.sent_at is not None
         ]
-        found += [(_contact(row, row.granted_at, row.customer), f"permit {row.pk}") for row in permits]
+        found += [(_contact(row, row.granted_at, row.customer), _("permit %(id)s") % {"id": row.pk}) for row in permits]
         return sorted(found, key=lambda one: one[0].at, reverse=True)
 
     def looked(self, item: GateItem, answer: gate.Answer) -> Looked:
@@ -214,9 +213,7 @@ class _Around:
             customer=customer.pk if customer else "",
             allowed=not answer.reasons,
             reasons=tuple(self._reason(code, item, loan) for code in answer.reasons),
-            then=tuple(f"{then.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M:%S} in {zone}" for zone in zones)
-            if then
-            else (),
+            then=_on_each_clock(then, zones) if then else (),
             zones=zones,
             caps=tuple(self._caps(item, loan)),
             account=_account(loan, self.now) if loan else (),
@@ -241,14 +238,14 @@ class _Around:
             )
         }
         return Reason(
-            code=code, said=words.GATE_REASONS[code], holds=tuple(self.behind(hold) for hold in behind.values())
+            code=code, said=words.gate_reason(code), holds=tuple(self.behind(hold) for hold in behind.values())
         )
 
     def behind(self, hold: Hold) -> BehindHold:
         return BehindHold(
             id=hold.pk,
             covers=words.SCOPES[hold.scope],
-            source=words.plain(hold.source),
+            source=words.SOURCES[hold.source],
             placed=local_instant(hold.placed_at),
             dispute=hold.dispute,
         )
@@ -270,10 +267,9 @@ class _Around:
                 for one, what in self.contacts
                 if counts_for(cap=cap, previous=one, planned=planned) and one.at > self.now - span
             ]
-            hours = f"in {cap.rolling_hours} hours" if cap.rolling_hours else "a day"
             found.append(
                 Used(
-                    cap=f"at most {cap.count} {hours} for each {' and '.join(cap.per)}",
+                    cap=_cap(cap),
                     taken=len(taken),
                     count=cap.count,
                     contacts=tuple(f"{local_instant(at)}: {what}" for at, what in taken[:SHOWN]),
@@ -282,26 +278,42 @@ class _Around:
         return found
 
 
+def _on_each_clock(at: datetime, zones: Sequence[str]) -> tuple[str, ...]:
+    """The instant to the second, on the lender's clock and then on the customer's, where that shows another."""
+    shown: dict[str, str] = {}
+    for zone in dict.fromkeys((settings.LENDER_TIME_ZONE, *zones)):
+        shown.setdefault(f"{at.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M:%S}", zone)
+    return tuple(_("%(time)s in %(zone)s") % {"time": time, "zone": zone} for time, zone in shown.items())
+
+
 def _contact(row: Any, at: datetime, customer: str | None) -> Contact:
     phone = None if row.phone_digest is None else bytes(row.phone_digest)
     return Contact(at=at, customer=customer, loan=row.loan, phone=phone, channel=row.channel, category=row.category)
 
 
+def _cap(cap: Cap) -> str:
+    each = _(" and ").join(words.PERS.get(one, one) for one in cap.per)
+    if cap.rolling_hours:
+        said = {"count": cap.count, "hours": cap.rolling_hours, "each": each}
+        return _("at most %(count)s in %(hours)s hours for each %(each)s") % said
+    return _("at most %(count)s a day for each %(each)s") % {"count": cap.count, "each": each}
+
+
 def _account(loan: Loan, now: datetime) -> tuple[tuple[str, str], ...]:
     position = position_of_loan(loan)
     stands = standing(position=position, at=now.astimezone(UTC))
-    said = [("Days past due", str(stands.days_past_due))]
+    said = [(_("Days past due"), str(stands.days_past_due))]
     for label, holds in (
-        ("Within grace", stands.within_grace),
-        ("Arrangement kept", stands.arrangement_kept),
-        ("Paused", stands.paused),
+        (_("Within grace"), stands.within_grace),
+        (_("Arrangement kept"), stands.arrangement_kept),
+        (_("Collection paused"), stands.paused),
     ):
-        said.append((label, "yes" if holds else "no"))
+        said.append((label, _("yes") if holds else _("no")))
     amount = {
         "amount": render_amount(stands.overdue_amount, position.currency),
         "currency": position.currency,
     }
-    said.insert(1, ("Overdue", written_money(amount)))
+    said.insert(1, (_("Overdue"), written_money(amount)))
     if loan.settled_on:
-        said.append(("Settled on", loan.settled_on.isoformat()))
+        said.append((_("Settled on"), loan.settled_on.isoformat()))
     return tuple(said)

@@ -10,8 +10,10 @@ from typing import Any
 
 from django.db.models import Min, Q, QuerySet
 from django.urls import reverse
+from django.utils.translation import gettext as _
 
 from disputes.cases.models import Decision, DecisionState, Dispute, OutcomeFlag, Status
+from disputes.cases.queries import undelivered
 from disputes.desk import words
 from disputes.desk.accounts import local_instant
 from disputes.desk.viewing import Viewer
@@ -97,7 +99,7 @@ def home_of(*, viewer: Viewer, now: datetime) -> Home:
         return Cases(rows=rows, more=counts.get(name, 0) - len(rows), all_at=all_at)
 
     return Home(
-        title="My queue" if viewer.agent is not None else "Disputes",
+        title=_("My queue") if viewer.agent is not None else _("Disputes"),
         agent=viewer.agent,
         works=viewer.works,
         supervises=viewer.supervises,
@@ -115,16 +117,13 @@ def home_of(*, viewer: Viewer, now: datetime) -> Home:
 
 def _to_see_to(now: datetime) -> dict[str, QuerySet[Any]]:
     second = Decision.objects.filter(state=DecisionState.WAITING_SECOND).order_by("pk")
-    undelivered = Dispute.objects.filter(
-        status=Status.CLOSED, outcome_delivered_at__isnull=True, outcome_failed_at__isnull=False
-    )
     doubted = OutcomeFlag.objects.filter(resolved_at__isnull=True).order_by("raised_at")
     return {
         "doubted": doubted.values_list("dispute", flat=True),
         "second": second.values_list("dispute", flat=True),
         "missed": _missed(now),
         "unfit": unfit().values_list("pk", flat=True),
-        "undelivered": undelivered.order_by("closed_at").values_list("pk", flat=True),
+        "undelivered": undelivered().order_by("closed_at").values_list("pk", flat=True),
     }
 
 
@@ -150,7 +149,7 @@ def _rows(ids: Iterable[uuid.UUID], *, now: datetime) -> dict[uuid.UUID, CaseRow
 
 def _row(dispute: Dispute, *, owner: str, answer_by: datetime | None, now: datetime) -> CaseRow:
     verdict = dispute.last_check.verdict if dispute.last_check else ""
-    due = _due(dispute, answer_by=answer_by, now=now)
+    due, late = _due(dispute, answer_by=answer_by, now=now)
     return CaseRow(
         reference=dispute.reference,
         address=reverse("admin:disputes_dispute_change", args=[dispute.pk]),
@@ -158,7 +157,7 @@ def _row(dispute: Dispute, *, owner: str, answer_by: datetime | None, now: datet
         words=first_line(dispute.statement),
         due=due,
         due_at=local_instant(dispute.decide_by),
-        late="overdue" in due,
+        late=late,
         status=words.STATUSES[dispute.status],
         verdict=words.VERDICTS.get(verdict, ""),
         verdict_code=verdict,
@@ -166,14 +165,14 @@ def _row(dispute: Dispute, *, owner: str, answer_by: datetime | None, now: datet
     )
 
 
-def _due(dispute: Dispute, *, answer_by: datetime | None, now: datetime) -> str:
-    """How far the decision is; or the first answer, where that alone is overdue."""
+def _due(dispute: Dispute, *, answer_by: datetime | None, now: datetime) -> tuple[str, bool]:
+    """How far the decision is, or the first answer, where that alone is overdue; and whether it is overdue."""
     if dispute.status == Status.CLOSED:
-        return ""
+        return "", False
     waits = dispute.status == Status.WAITING_CUSTOMER
     if answer_by is not None and answer_by < now <= dispute.decide_by and not waits:
-        return f"answer {words.due_in(answer_by, now=now)}"
-    return words.due_in(dispute.decide_by, now=now)
+        return _("answer %(due)s") % {"due": words.due_in(answer_by, now=now)}, True
+    return words.due_in(dispute.decide_by, now=now), dispute.decide_by < now
 
 
 def first_line(text: str | None) -> str:

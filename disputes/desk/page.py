@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.contrib.auth.models import User
 from django.db.models import Q, QuerySet
+from django.utils.translation import gettext as _
 
 from config.values.phone import mask_phone
 from disputes.cases.models import Comment, Decision, DecisionState, Dispute, Status
@@ -18,6 +18,7 @@ from disputes.cases.reading import read_payments, read_selector, render_payment
 from disputes.desk import words
 from disputes.desk.accounts import BothClocks, both_clocks, local_instant, written_money
 from disputes.desk.findings import ShownFinding, shown_findings
+from disputes.desk.naming import names_of, said_by
 from disputes.holds.by_hand import SUPERVISORS
 from disputes.holds.models import Hold, SuppressionChange
 from disputes.holds.policies import pack_in_force
@@ -27,7 +28,6 @@ from disputes.routing.models import Clock, ClockKind
 
 EVENTS_SHOWN = 100
 COMMENTS_SHOWN = 100
-LANGUAGES: Mapping[str, str] = {"zh-hans": "Chinese", "en": "English"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -117,11 +117,11 @@ def page_of(*, dispute: Dispute, now: datetime) -> DisputePage:
         status=words.STATUSES[dispute.status],
         outcome=words.OUTCOMES.get(dispute.outcome or "", ""),
         is_silent=dispute.ground in SILENT_GROUNDS,
-        language=LANGUAGES.get(dispute.language, dispute.language),
+        language=words.LANGUAGES.get(dispute.language, dispute.language),
         payments=tuple(_payment(render_payment(row)) for row in read_payments(dispute.claimed_payments)),
         selector=_described(dispute),
         message=_message(dispute),
-        verdict=words.VERDICTS.get(check.verdict, "") if check else "Not checked yet",
+        verdict=words.VERDICTS.get(check.verdict, "") if check else _("Not checked yet"),
         cause=words.CAUSES.get(check.cause or "", words.plain(check.cause)) if check else "",
         detail=words.DETAILS.get(check.detail or "", words.plain(check.detail)) if check else "",
         findings=shown_findings(check.findings) if check else (),
@@ -163,8 +163,8 @@ def running_deadlines(dispute: Dispute) -> list[tuple[str, datetime]]:
     stopped = dict(Clock.objects.filter(dispute=dispute.pk).values_list("kind", "stopped_at"))
     if dispute.status == Status.CLOSED:
         return []
-    rows = [("First answer", ClockKind.FIRST_ANSWER, dispute.first_answer_by)]
-    rows.append(("Decision", ClockKind.DECIDE, dispute.decide_by))
+    rows = [(_("First answer"), ClockKind.FIRST_ANSWER, dispute.first_answer_by)]
+    rows.append((_("Decision"), ClockKind.DECIDE, dispute.decide_by))
     return [(label, at) for label, kind, at in rows if stopped.get(kind) is None]
 
 
@@ -178,19 +178,14 @@ def _names(events: Sequence[Event], comments: Sequence[Comment]) -> dict[str, st
     ids = {one.actor_id for one in events if one.actor_type == "user"}
     ids |= {one.author_id for one in comments if one.author_type == "user"}
     ids |= {str(event.data["user"]) for event in events if event.data.get("user")}
-    rows = User.objects.filter(pk__in=[one for one in ids if one.isdigit()])
-    return {str(user.pk): user.get_full_name() or user.username for user in rows}
-
-
-def _who(kind: str, id: str, names: Mapping[str, str]) -> str:
-    return names.get(id, "a colleague") if kind == "user" else {"client": "the lender's system"}.get(kind, kind)
+    return names_of(ids)
 
 
 def _event(event: Event, names: Mapping[str, str]) -> Moment:
     more = ", ".join(f"{words.plain(key)}: {_said(key, value, names)}" for key, value in _telling(event.data))
     return Moment(
         at=local_instant(event.at),
-        who=_who(event.actor_type, event.actor_id, names),
+        who=said_by(event.actor_type, event.actor_id, names),
         what=words.event_words(event.kind),
         more=more,
     )
@@ -205,7 +200,7 @@ def _telling(data: Mapping[str, Any]) -> list[tuple[str, Any]]:
 def _said(key: str, value: Any, names: Mapping[str, str]) -> str:
     """A datum of an event in words: users by name, instants on the lender's clock."""
     if key == "user":
-        return names.get(str(value), "a colleague")
+        return names.get(str(value), _("a colleague"))
     if key == "why":
         return words.GROUNDS.get(str(value)) or words.plain(str(value))
     try:
@@ -225,13 +220,15 @@ def _is_id(value: Any) -> bool:
 
 
 def _comment(comment: Comment, names: Mapping[str, str]) -> Moment:
-    who = _who(comment.author_type, comment.author_id, names)
+    who = said_by(comment.author_type, comment.author_id, names)
     return Moment(at=local_instant(comment.at), who=who, what=comment.text, more="")
 
 
 def _payment(payment: Mapping[str, Any]) -> str:
-    reference = f", reference {payment['reference']}" if payment["reference"] else ""
-    return f"{written_money(payment['amount'])} on {payment['paid_on']}{reference}"
+    said = {"amount": written_money(payment["amount"]), "day": payment["paid_on"], "reference": payment["reference"]}
+    if payment["reference"]:
+        return _("%(amount)s on %(day)s, reference %(reference)s") % said
+    return _("%(amount)s on %(day)s") % said
 
 
 def _described(dispute: Dispute) -> Mapping[str, Any]:
@@ -252,8 +249,8 @@ def _message(dispute: Dispute) -> Mapping[str, str] | None:
         return None
     personal = text_of_message(message)
     return {
-        "text": personal.get("body") or "The text is not in the records.",
-        "phone": mask_phone(personal["phone"]) if personal.get("phone") else "a number that was erased",
+        "text": personal.get("body") or _("The text is not in the records."),
+        "phone": mask_phone(personal["phone"]) if personal.get("phone") else _("a number that was erased"),
         "sent": local_instant(message.sent_at),
         "list": local_instant(message.list_built_at),
         "category": message.category,

@@ -5,6 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from django.utils.translation import gettext_noop as _
+
+from disputes.desk.words import Spoken
+
 QUESTIONS: Mapping[str, Mapping[str, str]] = {
     "receipt": {
         "en": "Please send us a receipt or a statement of your account that shows the payment: the day, the amount and "
@@ -26,12 +30,14 @@ QUESTIONS: Mapping[str, Mapping[str, str]] = {
 }
 """Code → language → text."""
 
-TITLES: Mapping[str, str] = {
-    "receipt": "A receipt for the payment",
-    "which_payment": "Which payment was it?",
-    "the_message": "A picture of the message",
-    "agreement": "What was agreed, and with whom?",
-}
+TITLES = Spoken(
+    {
+        "receipt": _("A receipt for the payment"),
+        "which_payment": _("Which payment was it?"),
+        "the_message": _("A picture of the message"),
+        "agreement": _("What was agreed, and with whom?"),
+    }
+)
 
 
 def question(code: str, *, language: str) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from disputes.cases.models import Dispute, Status
 from disputes.desk.groups import SUPERVISE, WORK, powers_of
 from disputes.journal.recording import Actor
@@ -52,13 +54,13 @@ def why_not(viewer: Viewer, *, dispute: Dispute, agent: Agent | None, supervisor
     if viewer.supervises:
         return ""
     if not viewer.works:
-        return "You may read this dispute. Acting on it needs the group of agents or of supervisors."
+        return _("You may read this dispute. Acting on it needs the group of agents or of supervisors.")
     if supervisor:
-        return "Only a supervisor may do this."
+        return _("Only a supervisor may do this.")
     if dispute.status == Status.CLOSED:
         return ""
     if agent is None:
-        return "Nobody has this case yet: it is given out from its queue. A supervisor may act on it all the same."
+        return _("Nobody has this case yet: it is given out from its queue. A supervisor may act on it all the same.")
     if viewer.agent is None or agent.pk != viewer.agent.pk:
-        return "This case is another agent's."
+        return _("This case is another agent's.")
     return ""

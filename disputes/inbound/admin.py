@@ -11,6 +11,8 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from config.reading_admin import ReadingAdmin
 from config.values.phone import mask_phone
@@ -27,11 +29,11 @@ def _on_the_lenders_clock(at: datetime | None) -> str:
 class ToRead(admin.SimpleListFilter):
     """What asked for nothing that a word says, and has not been read."""
 
-    title = "to read"
+    title = _("to read")  # type: ignore[assignment]
     parameter_name = "to_read"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("yes", "Kept and not read")]
+        return [("yes", gettext("Kept and not read"))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return queryset.filter(kind="kept", read_at__isnull=True) if self.value() == "yes" else queryset
@@ -46,7 +48,7 @@ class InboundMessageAdmin(ReadingAdmin):
     actions: ClassVar = ["read"]
     fieldsets: ClassVar = [
         (None, {"fields": [("sender", "to", "vendor"), "words", ("received", "recorded"), "external_id"]}),
-        ("What came of it", {"fields": ["kind", "dispute", "hold", ("read_on", "read_by")]}),
+        (_("What came of it"), {"fields": ["kind", "dispute", "hold", ("read_on", "read_by")]}),
     ]
     readonly_fields: ClassVar = ["sender", "words", "received", "recorded", "read_on"]
 
@@ -55,33 +57,33 @@ class InboundMessageAdmin(ReadingAdmin):
         user: Any = request.user
         return bool(user.has_perm("disputes.supervise_cases"))
 
-    @admin.display(description="received", ordering="received_at")
+    @admin.display(description=_("received"), ordering="received_at")
     def received(self, said: InboundMessage) -> str:
         return _on_the_lenders_clock(said.received_at)
 
-    @admin.display(description="recorded")
+    @admin.display(description=_("recorded"))
     def recorded(self, said: InboundMessage) -> str:
         return _on_the_lenders_clock(said.recorded_at)
 
-    @admin.display(description="read", ordering="read_at")
+    @admin.display(description=_("read"), ordering="read_at")
     def read_on(self, said: InboundMessage) -> str:
         return _on_the_lenders_clock(said.read_at)
 
-    @admin.display(description="from")
+    @admin.display(description=_("from"))
     def sender(self, said: InboundMessage) -> str:
         return mask_phone(said.phone)
 
-    @admin.display(description="text")
+    @admin.display(description=_("text"))
     def words(self, said: InboundMessage) -> str:
         return said.text
 
-    @admin.display(description="text")
+    @admin.display(description=_("text"))
     def beginning(self, said: InboundMessage) -> str:
         line = " ".join(said.text.split())
         return line if len(line) <= FIRST_SIGNS else f"{line[: FIRST_SIGNS - 1]}…"
 
-    @admin.action(description="Mark as read", permissions=["read"])
+    @admin.action(description=_("Mark as read"), permissions=["read"])
     def read(self, request: HttpRequest, chosen: QuerySet[InboundMessage]) -> None:
         ids = list(chosen.values_list("pk", flat=True))
         read = mark_read(ids=ids, by=request.user.get_username(), now=timezone.now())
-        messages.info(request, f"{read} marked as read.")
+        messages.info(request, gettext("%(n)s marked as read.") % {"n": read})

@@ -7,6 +7,7 @@ from datetime import datetime
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from config.fields import keyring, phone_digest
 from config.values.ciphertext import digest
@@ -57,8 +58,12 @@ def keep(
 
 def mark_read(*, ids: Iterable[UUID], by: str, now: datetime) -> int:
     """Notes that a person has read texts that were kept. Opens no transaction; returns how many were unread."""
-    unread = InboundMessage.objects.filter(pk__in=list(ids), kind=InboundKind.KEPT, read_at__isnull=True)
-    return unread.update(read_at=now, read_by=by[:200])
+    return unread().filter(pk__in=list(ids)).update(read_at=now, read_by=by[:200])
+
+
+def unread() -> QuerySet[InboundMessage]:
+    """Texts that were kept and that a person has still to read; an index has just these."""
+    return InboundMessage.objects.filter(kind=InboundKind.KEPT, read_at__isnull=True)
 
 
 def said_until(*, phone: bytes, holds: Iterable[UUID]) -> dict[UUID, datetime]:

@@ -49,6 +49,14 @@ hold mine                     yes    yes         told     no             no
 hold theirs                   told   yes         told     no             no
 
 list of holds                 no     yes         yes      no             no
+list of sending rules         no     yes         yes      no             no
+may we text                   yes    yes         no       no             no
+place a hold                  yes    yes         no       no             no
+opt-outs                      yes    yes         yes      no             no
+denials                       no     yes         yes      no             no
+sends without a permit        no     yes         yes      no             no
+outcomes not delivered        no     yes         yes      no             no
+list of inbound messages      no     yes         yes      no             no
 list of queues                no     yes         yes      no             no
 list of agents                no     yes         yes      no             no
 list of calendars             no     yes         yes      no             no
@@ -73,6 +81,14 @@ PAGES = {
     "policy packs": "admin:desk_packs",
     "list of disputes": "admin:disputes_dispute_changelist",
     "list of holds": "admin:disputes_hold_changelist",
+    "list of sending rules": "admin:disputes_sendingrule_changelist",
+    "may we text": "admin:desk_look_up",
+    "place a hold": "admin:desk_place_hold",
+    "opt-outs": "admin:desk_opt_outs",
+    "denials": "admin:desk_denials",
+    "sends without a permit": "admin:desk_unauthorised",
+    "outcomes not delivered": "admin:desk_undelivered",
+    "list of inbound messages": "admin:disputes_inboundmessage_changelist",
     "list of queues": "admin:disputes_queue_changelist",
     "list of agents": "admin:disputes_agent_changelist",
     "list of calendars": "admin:disputes_calendar_changelist",

@@ -86,7 +86,7 @@ class TestDeciding:
     def test_a_reason_that_contradicts_the_outcome_is_not_taken(self, ann: Person, case: Dispute) -> None:
         answer = ann.act(case, "decide", **UPHOLD | {"outcome": "rejected"})
         assert answer.status_code == 409
-        assert "no reason for" in str(answer.context["forms"]["decide"].errors["reason"])
+        assert "does not go with this outcome" in str(answer.context["forms"]["decide"].errors["reason"])
         assert not Decision.objects.exists()
 
     def test_words_to_the_customer_are_needed(self, ann: Person, case: Dispute) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,10 +11,15 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from disputes.desk import words
+from disputes.desk.accounts import local_instant
 from disputes.holds import placing
 from disputes.holds.models import GateTally, Hold
+from disputes.holds.scopes import Covers
 from disputes.holds.unauthorised import look_at_sends
 from disputes.journal.models import Event
+from disputes.records.models import CustomerPhone, Loan
+from tests import callers
 from tests.disputes.desk.staff import Person, agent, supervisor
 from tests.disputes.holds import scene
 from tests.disputes.holds.conftest import any_hour  # noqa: F401 - a fixture
@@ -75,6 +80,26 @@ class TestLookingUp:
         assert "in Asia/Shanghai" in one.then[0]
         assert one.account[0] == ("Days past due", "80") or int(one.account[0][1]) > 80
 
+    def test_answers_for_each_loan_alone_though_one_slot_is_left_for_all(
+        self,
+        any_hour: Callable[..., None],  # noqa: F811
+    ) -> None:
+        any_hour(customer=1)
+        scene.lender()
+        assert [one.allowed for one in look_up(agent()).context["found"].answers] == [True, True]
+
+    @pytest.mark.parametrize("zones", [(), ("America/New_York",)])
+    def test_says_from_when_on_by_the_lenders_clock_and_by_the_customers(
+        self,
+        any_hour: Callable[..., None],  # noqa: F811
+        zones: tuple[str, ...],
+    ) -> None:
+        any_hour(loan=1)
+        scene.lender(zones=zones)
+        scene.ask(scene.item(1))
+        (one,) = look_up(agent(), loan="L11").context["found"].answers
+        assert [said.partition(" in ")[2] for said in one.then] == ["Asia/Shanghai", *zones]
+
     def test_a_number_that_nobody_has(self) -> None:
         scene.lender()
         assert "know nobody" in look_up(agent(), n=9).content.decode()
@@ -89,6 +114,74 @@ class TestLookingUp:
         for person, code in ((agent(), 200), (supervisor(), 200), (Person("aud", "auditors"), 403)):
             assert look_up(person).status_code == code
             assert (reverse("admin:desk_look_up") in person.home().content.decode()) is (code == 200)
+
+
+def _nothing() -> None:
+    pass
+
+
+def _of_everything() -> None:
+    """As many reasons at once as one number can have."""
+    (granted,) = scene.ask(scene.item(1))
+    assert granted.permit
+    scene.dispute("not_overdue", loan="L11", n=1, customer="C1")
+    covers = Covers(customers=frozenset({"C1"}))
+    scene.hold(covers, scope="customer", reason="manual_hold", source="manual", why="ill")
+    scene.hold(Covers(rules=frozenset({"R7"})), scope="sending_rule", reason="rule_paused", source="manual", why="x")
+    scene.hold(Covers(phones=frozenset({scene.digest(1)})), scope="phone", reason="opted_out", source="opt_out")
+    Loan.objects.filter(pk="L11").update(due_on=[datetime.now(tz=UTC).date()])
+
+
+def _wrong_number() -> None:
+    scene.dispute("not_my_debt", loan="L11", n=1, customer="C1")
+
+
+def _not_theirs() -> None:
+    CustomerPhone.objects.filter(customer="C1").update(until=date(2026, 1, 1))
+
+
+def _moved_away() -> None:
+    Loan.objects.filter(pk="L11").update(customer=None)
+
+
+STAGES: dict[str, Callable[[], None]] = {
+    "allowed": _nothing,
+    "of everything": _of_everything,
+    "a wrong number": _wrong_number,
+    "another's phone": _not_theirs,
+    "records of long ago": _nothing,
+    "nobody's loan": _moved_away,
+}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_look_up_says_what_the_gates_dry_run_says_word_for_word(
+    stage: str,
+    any_hour: Callable[..., None],  # noqa: F811
+) -> None:
+    any_hour(loan=1)
+    scene.lender(records_until=scene.long_ago(30) if stage == "records of long ago" else None)
+    STAGES[stage]()
+    gate, ann, seen = callers.system("gate"), agent(), set()
+    for category in words.CATEGORIES:
+        for rule in ("", "R7"):
+            for loan in ("L11", "L21", "nobody's"):
+                named = {"phone": scene.number(1), "loan": loan, "category": category}
+                item = {"request_id": "r", "channel": "sms", **named} | ({"sending_rule": rule} if rule else {})
+                told = gate.post("/api/v1/gate/decisions?dry_run=true", {"items": [item]}).json()["decisions"][0]
+                (one,) = look_up(ann, **{**named, "sending_rule": rule}).context["found"].answers
+                assert [reason.code for reason in one.reasons] == told["reasons"], item
+                assert one.allowed == (told["outcome"] == "allow")
+                then = told["next_allowed_at"]
+                on_the_clock = local_instant(then, seconds=True) if then else None
+                assert (one.then[0].partition(" in ")[0] if one.then else None) == on_the_clock
+                seen |= set(told["reasons"])
+    assert ("records_stale" in seen) is (stage == "records of long ago")
+    if stage == "of everything":
+        assert seen >= {
+            "dispute_pending", "manual_hold", "rule_paused", "opted_out", "frequency_cap", "not_overdue",
+            "unknown_loan", "unknown_phone",
+        }  # fmt: skip
 
 
 class TestDenials:
@@ -157,6 +250,8 @@ class TestHolds:
         scene.lender()
         hold = scene.dispute("identity_theft", loan="L11", n=1, customer="C1").hold
         page = read(supervisor(), "disputes_hold_change", hold.pk).content.decode()
-        for said in ("L11", "Identity theft", "placed", "Hold placed", "client:t", scene.digest(1).hex()[2:14]):
+        for said in ("L11", "Identity theft", "placed", "Hold placed", "system t", scene.digest(1).hex()[2:14]):
             assert said in page, said
-        assert read(agent(), "disputes_hold_change", hold.pk).status_code == 403
+        assert read(agent(), "disputes_hold_change", hold.pk).status_code == 200
+        assert read(agent("list"), "disputes_hold_changelist").status_code == 403
+        assert read(Person("adm", "administrators"), "disputes_hold_change", hold.pk).status_code == 403
