@@ -51,6 +51,31 @@ def test_what_is_not_in_an_item_spoils_the_call(vendor: callers.Api, body: bytes
     assert vendor.request("POST", "/api/v1/gate/decisions", body).status_code == 400
 
 
+def twice(name: str, value: Any, **more: Any) -> str:
+    """An item's JSON with this name in it a second time."""
+    return json.dumps(asked(1, **more))[:-1] + f', "{name}": {json.dumps(value)}}}'
+
+
+@pytest.mark.parametrize(
+    "bad", [twice("phone", scene.number(2)), twice("loan", "L21", loan=None), twice("category", "service")]
+)
+def test_an_item_that_says_a_thing_twice_says_nothing(vendor: callers.Api, bad: str) -> None:
+    """Whose message it is hangs on which of the two is taken."""
+    others = json.dumps(asked(1, vendor="items")), json.dumps(asked(2, category="survey", loan=None, note={"items": 1}))
+    answer = vendor.request("POST", "/api/v1/gate/decisions", f'{{"items": [{bad}, {", ".join(others)}]}}'.encode())
+    assert [row["reasons"] for row in answer.json()["decisions"]] == [["malformed"], [], []]
+
+
+@pytest.mark.parametrize("name", ["items", "permit_seconds"])
+def test_a_call_that_says_a_thing_twice_is_refused(vendor: callers.Api, name: str) -> None:
+    body = f'{{"permit_seconds": 60, "items": [{json.dumps(asked())}], "{name}": {"[]" if name == "items" else 600}}}'
+    answer = vendor.request("POST", "/api/v1/gate/decisions", body.encode())
+    assert (answer.status_code, answer.json()["errors"][0]) == (
+        400,
+        {"code": "doubled_field", "detail": "The field comes twice.", "attr": name},
+    )
+
+
 def test_a_compressed_body_is_refused_as_such(vendor: callers.Api) -> None:
     body = gzip.compress(json.dumps({"items": [asked()]}).encode())
     answer = vendor.request("POST", "/api/v1/gate/decisions", body, Content_Encoding="gzip")
