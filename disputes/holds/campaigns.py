@@ -1,62 +1,65 @@
 """Campaign files: what is to be sent, a message a line, as CSV or NDJSON; and the answers, in the same form and order.
 
 One line is one row, also in CSV: no field of a row has a line break in it. A line that cannot be read is a row that is
-denied as `malformed`; an empty line is no row, but is counted.
+denied as `malformed`; an empty line is no row, but is counted. While the database answers one part, another thread
+reads the next one's rows.
 """
 
 from __future__ import annotations
 
-import csv
-import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
 
 import msgspec
 
 from config.api.fields import render_instant
-from config.fields import keyring
-from config.values.ciphertext import digest
-from config.values.phone import is_plain
-from disputes.holds.asking import read_item
+from disputes.holds.campaign_rows import LONGEST_LINE, Asked, Form, reader_of
 from disputes.holds.gate import Answer
-from disputes.holds.screening import ROWS, Rows, screen_rows
+from disputes.holds.rows import Rows
+from disputes.holds.screening import screen_rows
 
-Format = Literal["csv", "ndjson"]
-
-COLUMNS = ("request_id", "phone", "loan", "channel", "category", "sending_rule", "vendor", "reply_to")
-REQUIRED = ("phone", "channel", "category")
 ANSWER_COLUMNS = ("line", "request_id", "outcome", "reasons", "next_allowed_at", "decided_at")
-LONGEST_LINE = 64 * 1024
-"""Bytes. A longer line is malformed."""
-SHORT = 200
-"""Characters: within a line as short as that no field is too long but the phone, which its form limits."""
-
-
-class BadHeader(ValueError):
-    """The first line of a CSV campaign does not name the columns that it needs."""
+ROWS = 250_000
+"""Lines of one part at most: enough for the database to join rather than to look up."""
+SIZE = 16 * 1024 * 1024
+"""Bytes of a campaign from which on a part is full, so that memory stays flat."""
 
 
 @dataclass(kw_only=True, slots=True)
 class Part:
-    """One chunk of a campaign, answered. `answers`: the lines to write; `header`: of a CSV; `read`, `lines`: bytes and
-    lines of the campaign up to the end of the chunk; `rows`, `allowed`, `malformed`: counts."""
+    """One part of a campaign, answered. `answers`: the lines to write, some at a time; `rows`, `allowed`, `malformed`:
+    counts; `header`: of a CSV; `read`, `lines`: bytes and lines of the campaign up to the end of the part; `last`:
+    nothing follows."""
 
-    answers: bytes
-    header: str
-    read: int
-    lines: int
+    answers: Sequence[bytes]
     rows: int
     allowed: int
     malformed: int
     decided_at: datetime
+    header: str = ""
+    read: int = 0
+    lines: int = 0
+    last: bool = False
+
+
+@dataclass(kw_only=True, slots=True)
+class _Block:
+    """Whole lines of a campaign (`raw`; the last may lack its end), and where they stand: `first`: the number of their
+    first; `read`, `lines`: bytes and lines of the campaign up to their end."""
+
+    raw: bytes
+    first: int
+    read: int
+    lines: int
 
 
 def screen_campaign(
     *,
     chunks: Iterable[bytes],
-    form: Format,
+    form: Form,
     caller: str,
     rows_at_once: int = ROWS,
     read: int = 0,
@@ -65,236 +68,142 @@ def screen_campaign(
 ) -> Iterator[Part]:
     """Answers a campaign part by part, in its order; memory does not grow with its length.
 
-    `chunks`: its bytes, in pieces of any size. `read`, `lines`, `header`: where an interrupted screening goes on: how
-    much `chunks` leaves out, in bytes and lines, and the first line of the CSV. The header of the answers is
-    `answer_header`. Raises BadHeader, before anything is answered.
+    `chunks`: its bytes, in pieces of any size, read by the calling thread, one part ahead. `rows_at_once`: lines of a
+    part at most. `read`, `lines`, `header`: where an interrupted screening goes on: how much `chunks` leaves out, in
+    bytes and lines, and the first line of the CSV. The header of the answers is `answer_header`. Raises BadHeader,
+    before anything is answered.
     """
-    source = _Lines(chunks, read=read, lines=lines)
-    reader: Callable[[Rows, Sequence[int], Sequence[bytes]], None] = _read_ndjson
-    if form == "csv":
-        header = source.first() if header is None else header
-        reader = _CsvReader(header).read
-    while True:
-        numbers, block = source.take(rows_at_once)
-        if not block:
-            return
-        rows = Rows()
-        reader(rows, numbers, block)
-        yield _answered(rows, form=form, caller=caller, source=source, header=(header or b"").decode())
+    source = _Source(chunks, read=read, lines=lines)
+    if form == "csv" and header is None:
+        header = source.first()
+    reader = reader_of(form, header or b"")
+    with ThreadPoolExecutor(1) as ahead:
+        block = source.take(rows_at_once)
+        asked = None if block is None else reader(block.raw, block.first)
+        while block is not None and asked is not None:
+            following = source.take(rows_at_once)
+            reading = None if following is None else ahead.submit(reader, following.raw, following.first)
+            part = _answered(asked, form=form, caller=caller)
+            part.header = (header or b"").decode()
+            part.read, part.lines, part.last = block.read, block.lines, following is None
+            yield part
+            del part
+            block, asked = following, None if reading is None else reading.result()
 
 
-def answer_header(form: Format) -> bytes:
+def answer_header(form: Form) -> bytes:
     """The line that stands before the answers."""
     return (",".join(ANSWER_COLUMNS) + "\n").encode() if form == "csv" else b""
 
 
-class _Lines:
-    """The lines of a stream, counted, with the bytes read so far."""
+class _Source:
+    """The lines of a stream, whole, counted, with the bytes read so far. Of a line that is too long, its beginning is
+    enough to refuse it by."""
 
     def __init__(self, chunks: Iterable[bytes], *, read: int, lines: int) -> None:
-        self.read = read
-        self.lines = lines
         self._chunks = iter(chunks)
+        self._read = read
+        self._lines = lines
         self._ready: list[bytes] = []
+        """Whole lines that no block has yet."""
         self._rest = b""
+        """The beginning of a line, cut where it is too long, with how much was cut off (`_cut`)."""
         self._cut = 0
+        self._ended = False
 
     def first(self) -> bytes:
         """The first line that is not empty, without its byte order mark. b"" where there is none."""
-        _, block = self.take(1)
-        return block[0].removeprefix(b"\xef\xbb\xbf") if block else b""
+        while (block := self.take(1)) is not None:
+            if block.raw not in (b"\n", b"\r\n", b"\r"):
+                return block.raw.removesuffix(b"\n").removeprefix(b"\xef\xbb\xbf")
+        return b""
 
-    def take(self, count: int) -> tuple[list[int], list[bytes]]:
-        """Up to so many lines that are not empty, and their numbers; none at the end."""
-        numbers: list[int] = []
-        found: list[bytes] = []
-        while len(found) < count:
-            if not self._ready and not self._refill():
-                break
-            part, self._ready = self._ready[: count - len(found)], self._ready[count - len(found) :]
-            first = self.lines + 1
-            self.lines += len(part)
-            self.read += sum(map(len, part)) + len(part)
-            for number, line in enumerate(part, first):
-                if line and line != b"\r":
-                    numbers.append(number)
-                    found.append(line)
-        return numbers, found
+    def take(self, count: int) -> _Block | None:
+        """Up to so many lines; None at the end."""
+        first, pieces, size = self._lines + 1, [], 0
+        while count > 0 and size < SIZE and (self._ready or self._refill()):
+            piece = self._ready.pop()
+            lines = piece.count(b"\n") or 1
+            if lines > count:
+                end = _end_of_line(piece, count)
+                self._ready.append(piece[end:])
+                piece, lines = piece[:end], count
+            pieces.append(piece)
+            count, size = count - lines, size + len(piece)
+            self._lines += lines
+            self._read += len(piece)
+        if not pieces:
+            return None
+        return _Block(raw=b"".join(pieces), first=first, read=self._read, lines=self._lines)
 
     def _refill(self) -> bool:
-        """More lines from the stream; False at its end."""
-        while not self._ready:
+        """More whole lines from the stream; False at its end."""
+        while not self._ended:
             chunk = next(self._chunks, None)
             if chunk is None:
-                self._ready, self._rest = [self._rest] if self._rest else [], b""
-                self.read, self._cut = self.read + self._cut, 0
-                return bool(self._ready)
-            self._ready = (self._rest + chunk).split(b"\n")
-            self._rest = self._ready.pop()
+                self._ended = True
+                self._take_rest(b"")
+                break
+            end = chunk.rfind(b"\n") + 1
+            if end:
+                begun = chunk.index(b"\n") + 1
+                if end > begun:
+                    self._ready.append(chunk[begun:end])
+                self._take_rest(chunk[:begun])
+            self._begin(chunk[end:])
             if self._ready:
-                self.read, self._cut = self.read + self._cut, 0
-            if len(self._rest) > LONGEST_LINE:
-                # Its beginning is enough to refuse it by.
-                self._cut += len(self._rest) - LONGEST_LINE - 1
-                self._rest = self._rest[: LONGEST_LINE + 1]
-        return True
+                break
+        return bool(self._ready)
+
+    def _begin(self, more: bytes) -> None:
+        self._rest += more
+        if len(self._rest) > LONGEST_LINE:
+            self._cut += len(self._rest) - LONGEST_LINE - 1
+            self._rest = self._rest[: LONGEST_LINE + 1]
+
+    def _take_rest(self, end: bytes) -> None:
+        """The line that was begun, with its end; it comes before what is ready."""
+        self._begin(end.removesuffix(b"\n"))
+        line = self._rest + end[-1:]
+        if line:
+            self._ready.append(line)
+        self._read += self._cut
+        self._rest, self._cut = b"", 0
 
 
-def _malformed(rows: Rows, number: int, request_id: str = "") -> None:
-    rows.add(number=number, request_id=request_id, phone=None, loan=None, kind=0)
+def _end_of_line(piece: bytes, count: int) -> int:
+    """Where the `count`-th line ends."""
+    end = 0
+    for _ in range(count):
+        end = piece.index(b"\n", end) + 1
+    return end
 
 
-class _CsvReader:
-    """Rows from the lines of a CSV, by the columns that its first line names; further columns are passed over."""
-
-    def __init__(self, header: bytes) -> None:
-        """Raises BadHeader."""
-        try:
-            names = _fields(header.decode().rstrip("\r"))
-        except (UnicodeDecodeError, csv.Error) as error:
-            raise BadHeader("The first line is no header of a CSV in UTF-8.") from error
-        missing = [name for name in REQUIRED if name not in names]
-        if missing:
-            raise BadHeader(
-                f"The first line must name the columns {', '.join(REQUIRED)}; it lacks {', '.join(missing)}."
-            )
-        twice = [name for name in COLUMNS if names.count(name) > 1]
-        if twice:
-            raise BadHeader(f"The first line names a column twice: {', '.join(twice)}.")
-        self._width = len(names)
-        self._at = {name: names.index(name) if name in names else self._width for name in COLUMNS}
-
-    def read(self, rows: Rows, numbers: Sequence[int], lines: Sequence[bytes]) -> None:
-        try:
-            text = b"\n".join(lines).decode()
-        except UnicodeDecodeError:
-            for number, line in zip(numbers, lines):
-                self._slowly(rows, number, line)
-            return
-        if "\0" in text or "\r" in text:
-            for number, line in zip(numbers, lines):
-                self._slowly(rows, number, line)
-            return
-        self._fast(rows, numbers, text.split("\n"))
-
-    def _fast(self, rows: Rows, numbers: Sequence[int], lines: Sequence[str]) -> None:
-        """Lines without quotes, of known kinds and plain phones are read by what the slow way found of their like."""
-        at, width = self._at, self._width
-        request_at, phone_at, loan_at = at["request_id"], at["phone"], at["loan"]
-        channel_at, category_at, rule_at = at["channel"], at["category"], at["sending_rule"]
-        known: dict[tuple[str, str, str], int] = {}
-        ring = keyring()
-        add_number, add_request = rows.numbers.append, rows.requests.append
-        add_phone, add_loan, add_kind = rows.phones.append, rows.loans.append, rows.kinds.append
-        for number, line in zip(numbers, lines):
-            if '"' not in line and len(line) <= SHORT:
-                fields = line.split(",")
-                if len(fields) == width:
-                    fields.append("")
-                    key = (fields[channel_at], fields[category_at], fields[rule_at])
-                    kind, loan, phone = known.get(key), fields[loan_at], fields[phone_at]
-                    if kind is not None and loan and is_plain(phone):
-                        add_number(number)
-                        add_request(fields[request_at])
-                        add_phone(digest(ring, "phone", phone))
-                        add_loan(loan)
-                        add_kind(kind)
-                        continue
-                    if self._slowly(rows, number, line.encode()):
-                        known[key] = rows.kinds[-1]
-                    continue
-            self._slowly(rows, number, line.encode())
-
-    def _slowly(self, rows: Rows, number: int, line: bytes) -> bool:
-        """One row by the gate's own reading. Whether it could be read."""
-        try:
-            fields = _fields(line.decode().rstrip("\r"))
-        except (UnicodeDecodeError, csv.Error):
-            _malformed(rows, number)
-            return False
-        if len(fields) != self._width:
-            _malformed(rows, number)
-            return False
-        fields.append("")
-        named = {name: fields[place] for name, place in self._at.items() if fields[place]}
-        return _add(rows, number, msgspec.json.encode(named), named.get("request_id", ""))
-
-
-def _fields(line: str) -> list[str]:
-    """The fields of one line. Raises csv.Error, also for a quote that the line leaves open."""
-    return next(iter(csv.reader([line], strict=True)), [])
-
-
-class _Named(msgspec.Struct):
-    request_id: str | None = None
-
-
-_read_name = msgspec.json.Decoder(_Named)
-
-
-def _read_ndjson(rows: Rows, numbers: Sequence[int], lines: Sequence[bytes]) -> None:
-    for number, line in zip(numbers, lines):
-        _add(rows, number, line, None)
-
-
-def _add(rows: Rows, number: int, raw: bytes, request_id: str | None) -> bool:
-    """A row from its JSON, read as the gate reads an item. Whether it could be read; if not, it keeps its request id
-    where that much can be read. `request_id`: None: look for it."""
-    item = read_item(raw) if len(raw) <= LONGEST_LINE else None
-    if item is None:
-        _malformed(rows, number, _name_of(raw) if request_id is None else request_id)
-        return False
-    rows.add(
-        number=number,
-        request_id=item.request_id,
-        phone=item.phone,
-        loan=item.loan,
-        kind=rows.kind_of(item.channel, item.category, item.sending_rule),
-    )
-    return True
-
-
-def _name_of(raw: bytes) -> str:
-    try:
-        return _read_name.decode(raw[:LONGEST_LINE]).request_id or ""
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        return ""
-
-
-def _answered(rows: Rows, *, form: Format, caller: str, source: _Lines, header: str) -> Part:
-    screened = screen_rows(rows, caller=caller)
+def _answered(asked: Asked, *, form: Form, caller: str) -> Part:
+    """The part, but for its place in the campaign."""
+    rows = asked.rows
+    screened, malformed = screen_rows(rows, caller=caller), len(rows.malformed)
+    # What the answers do not need makes room for them.
+    del rows
+    asked.rows = Rows()
     at = render_instant(screened.at)
-    tails: dict[int, str] = {}
-    written: list[str] = []
-    for number, request_id, answer in zip(rows.numbers, rows.requests, screened.answers):
-        tail = tails.get(id(answer))
-        if tail is None:
-            tail = tails[id(answer)] = _tail(answer, form=form, decided_at=at)
-        if form == "ndjson":
-            named = msgspec.json.encode(request_id or None).decode()
-            written.append(f'{{"line":{number},"request_id":{named},{tail}')
-        else:
-            written.append(f"{number},{_quoted(request_id)},{tail}")
+    tails = [_tail(answer, form=form, decided_at=at) for answer in screened.given]
+    chosen, written = iter(screened.chosen), []
+    for heads in asked.heads:
+        # Split at the line's end alone: a text may have other breaks in it.
+        lines = [head + tails[number] for head, number in zip(heads.split("\n"), chosen)]
+        written.append("".join(lines).encode())
+    often = Counter(screened.chosen)
     return Part(
-        answers="".join(written).encode(),
-        header=header,
-        read=source.read,
-        lines=source.lines,
-        rows=len(rows.numbers),
-        allowed=sum(not answer.reasons for answer in screened.answers),
-        malformed=sum(phone is None for phone in rows.phones),
+        answers=written,
+        rows=len(screened.chosen),
+        allowed=sum(often[number] for number, answer in enumerate(screened.given) if not answer.reasons),
+        malformed=malformed,
         decided_at=screened.at,
     )
 
 
-def _quoted(text: str) -> str:
-    return '"' + text.replace('"', '""') + '"' if _SPECIAL.search(text) else text
-
-
-_SPECIAL = re.compile(r'[",\r\n]')
-
-
-def _tail(answer: Answer, *, form: Format, decided_at: str) -> str:
+def _tail(answer: Answer, *, form: Form, decided_at: str) -> str:
     """The rest of an answer's line, after its line number and request id."""
     outcome = "deny" if answer.reasons else "allow"
     then = None if answer.next_allowed_at is None else render_instant(answer.next_allowed_at)

@@ -14,12 +14,13 @@ from rest_framework.request import Request
 from config.api.bulk import BULK_FROM, SpooledAnswer, body_chunks, body_length
 from config.api.places import take_place
 from config.api.views import ServiceView
-from disputes.holds.campaigns import ANSWER_COLUMNS, BadHeader, Format, answer_header, screen_campaign
+from disputes.holds.campaign_rows import BadHeader, Form
+from disputes.holds.campaigns import ANSWER_COLUMNS, answer_header, screen_campaign
 from disputes.holds.walking import REASONS
 
 CSV = "text/csv"
 NDJSON = "application/x-ndjson"
-FORMS: dict[str, Format] = {
+FORMS: dict[str, Form] = {
     CSV: "csv",
     "application/csv": "csv",
     NDJSON: "ndjson",
@@ -69,7 +70,8 @@ class Screenings(ServiceView):
             answer.write(answer_header(form))
             chunks = body_chunks(plain, length=length, lines_end=form == "csv")
             for part in screen_campaign(chunks=chunks, form=form, caller=self.caller.key):
-                answer.write(part.answers)
+                for some in part.answers:
+                    answer.write(some)
         except BadHeader as error:
             answer.close()
             raise ValidationError([str(error)], "bad_header") from error
@@ -84,7 +86,7 @@ class Screenings(ServiceView):
         )
 
 
-def _form(request: Request) -> tuple[str, Format]:
+def _form(request: Request) -> tuple[str, Form]:
     content_type = (request.content_type or "").partition(";")[0].strip().lower()
     if content_type not in FORMS:
         raise UnsupportedMediaType(content_type, f"This call reads {CSV} and {NDJSON}.")

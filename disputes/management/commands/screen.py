@@ -17,7 +17,8 @@ from typing import Any, BinaryIO, NoReturn
 from django.core.management.base import BaseCommand, CommandError
 from django.db import Error as DatabaseError
 
-from disputes.holds.campaigns import BadHeader, Format, Part, answer_header, screen_campaign
+from disputes.holds.campaign_rows import BadHeader, Form
+from disputes.holds.campaigns import Part, answer_header, screen_campaign
 from disputes.management.showing import Stopping, shown_progress
 
 CHUNK = 256 * 1024
@@ -46,7 +47,7 @@ class State:
 class Command(BaseCommand):
     help = (
         "Says what the gate would answer to each message of FILE (CSV or NDJSON; - for the standard input). Nothing is "
-        "granted. Ctrl-C stops it after the chunk that it is at. Ends with 0 where every row could be read, 1 where "
+        "granted. Ctrl-C stops it after the part that it is at. Ends with 0 where every row could be read, 1 where "
         "some are malformed, 2 where it could not go on, 130 where it was stopped."
     )
 
@@ -76,13 +77,13 @@ class Command(BaseCommand):
 
 class _Run:
     """One run of the command. The steps: 1. open the campaign; 2. find the place to begin at; 3. screen, with the
-    place kept after each chunk."""
+    place kept after each part."""
 
     def __init__(self, command: Command, stack: ExitStack, options: dict[str, Any]) -> None:
         self._err = command.stderr
         self._options = options
         self._name: str = options["file"]
-        self._form: Format = options["format"] or ("csv" if self._name.lower().endswith(".csv") else "ndjson")
+        self._form: Form = options["format"] or ("csv" if self._name.lower().endswith(".csv") else "ndjson")
         self._source: BinaryIO = sys.stdin.buffer if self._name == "-" else _opened(stack, self._name, "rb")
         found = os.fstat(self._source.fileno())
         self._size = found.st_size if stat.S_ISREG(found.st_mode) and self._name != "-" else None
@@ -92,7 +93,7 @@ class _Run:
         self._answers: BinaryIO = sys.stdout.buffer if self._out is None else self._open_answers(stack, self._out)
 
     def go(self) -> State:
-        state, stopping = self._state, Stopping()
+        state, stopping, stopped = self._state, Stopping(), False
         if not state.read:
             self._answers.write(answer_header(self._form))
             state = replace(state, written=len(answer_header(self._form)))
@@ -104,11 +105,12 @@ class _Run:
                 ) as show,
             ):
                 for part in self._parts():
-                    self._answers.write(part.answers)
+                    self._answers.writelines(part.answers)
                     state = _after(state, part)
                     self._keep(state)
                     show(end=state.read, counts={"screened": state.rows - state.malformed, "error": state.malformed})
-                    if stopping.asked:
+                    if stopping.asked and not part.last:
+                        stopped = True
                         break
         except BadHeader as error:
             raise CommandError(str(error), returncode=CANNOT_GO_ON) from error
@@ -116,7 +118,7 @@ class _Run:
             self._leave("Interrupted", returncode=STOPPED)
         except (DatabaseError, OSError) as error:
             self._leave(f"Cannot go on ({type(error).__name__}: {str(error).strip()})", returncode=CANNOT_GO_ON)
-        if stopping.asked and self._source.read(1):
+        if stopped:
             self._leave("Stopped", returncode=STOPPED)
         self._answers.flush()
         if self._beside is not None:
@@ -146,7 +148,7 @@ class _Run:
         return begun
 
     def _open_answers(self, stack: ExitStack, out: Path) -> BinaryIO:
-        """The answers, cut back to the last whole chunk: what was written after it is written again."""
+        """The answers, cut back to the last whole part: what was written after it is written again."""
         written = self._state.written
         if self._size is not None and out.exists() and os.path.samestat(out.stat(), os.fstat(self._source.fileno())):
             raise CommandError(f"{out} is the campaign itself: name another file.", returncode=CANNOT_GO_ON)
@@ -211,7 +213,7 @@ def _after(state: State, part: Part) -> State:
         header=part.header,
         read=part.read,
         lines=part.lines,
-        written=state.written + len(part.answers),
+        written=state.written + sum(map(len, part.answers)),
         rows=state.rows + part.rows,
         allowed=state.allowed + part.allowed,
         malformed=state.malformed + part.malformed,

@@ -12,8 +12,9 @@ from django.db import ProgrammingError, connection, transaction
 from disputes.holds.models import SuppressionChange
 from disputes.holds.partitions import keep_partitions
 from disputes.holds.permits import hand_back
-from disputes.holds.screening import Rows, screen_rows
+from disputes.holds.screening import screen_rows
 from tests.disputes.holds import scene
+from tests.disputes.holds.test_screening import rows_of
 
 pytestmark = pytest.mark.django_db
 
@@ -46,10 +47,7 @@ def test_grants_holds_hands_back_and_makes_partitions() -> None:
 def test_screens_whether_it_may_make_a_temporary_table_or_not(may: str) -> None:
     scene.lender(customers=3)
     scene.dispute("too_frequent", loan="L11", n=1, customer="C1")
-    rows = Rows()
-    kind = rows.kind_of("sms", "urge", None)
-    for n in (1, 2, 3):
-        rows.add(number=n, request_id=f"r{n}", phone=scene.digest(n), loan=f"L{n}1", kind=kind)
+    rows = rows_of(*(scene.item(n, request_id=f"r{n}") for n in (1, 2, 3)))
     if may == "may not":
         with connection.cursor() as cursor:
             database = connection.ops.quote_name(connection.settings_dict["NAME"])

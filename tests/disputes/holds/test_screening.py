@@ -14,9 +14,10 @@ import pytest
 from django.db import connection
 
 from config.api.places import take_place
-from disputes.holds import screening
+from disputes.holds import campaign_rows, classing
 from disputes.holds.models import Permit
-from disputes.holds.screening import Rows, screen_rows
+from disputes.holds.rows import Rows
+from disputes.holds.screening import screen_rows
 from disputes.holds.walking import GateItem
 from disputes.records.models import Loan
 from tests import callers
@@ -59,7 +60,7 @@ def screened(api: callers.Api, body: bytes, content_type: str = "application/x-n
     assert int(answer["Content-Length"]) == len(text.encode())
     if content_type == "text/csv":
         return list(csv.DictReader(io.StringIO(text)))
-    return [json.loads(one) for one in text.splitlines()]
+    return [json.loads(one) for one in text.split("\n") if one]
 
 
 class TestOverHttp:
@@ -219,14 +220,70 @@ class TestLinesThatCannotBeRead:
         self, any_hour: Callable[..., None], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         scene.lender()
-        monkeypatch.setattr(screening, "_CLASSES", "SELECT ARRAY[(1 / (%(needs)s::int[])[9999])], 1 / 0")
+        monkeypatch.setattr(classing, "_CLASSES", "SELECT ARRAY[1 / 0]")
         rows = rows_of(scene.item(1), scene.item(2, loan="L9"))
         assert [answer.reasons for answer in screen_rows(rows, caller=CALLER).answers] == [(), ("unknown_loan",)]
 
+    @pytest.mark.parametrize(
+        "name", ["a\tb", "a\\b", "\\", "\\N", "\\.", "\\x41", "ü\u2028", "'%s", "a\rb", "a\nb", ","]
+    )
+    @pytest.mark.parametrize("form", ["application/x-ndjson", "text/csv"])
+    def test_a_name_with_odd_characters_is_itself(
+        self, vendor: callers.Api, any_hour: Callable[..., None], name: str, form: str
+    ) -> None:
+        scene.lender()
+        scene.loan(name, "C1")
+        scene.loan(f"{name}!", "C1", paid=Decimal(1000))
+        lines = [line(1, loan=name, request_id=name), line(1, loan=f"{name}!"), line(2)]
+        if form == "text/csv" and set(name) & set("\r\n"):
+            return  # a row of a CSV is one line
+        rows = screened(vendor, as_csv(*lines) if form == "text/csv" else as_ndjson(*lines), form)
+        reasons = [row["reasons"].split() if form == "text/csv" else row["reasons"] for row in rows]
+        assert [row["request_id"] for row in rows] == [name, "r1", "r2"]
+        assert reasons == [[], ["not_overdue"], []]
 
-def rows_of(*items: GateItem) -> Rows:
+
+class TestFilesAsTheyCome:
+    """What a spreadsheet or another system makes of a CSV says the same as the plain file."""
+
+    @pytest.fixture(autouse=True)
+    def _small(self, any_hour: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
+        scene.lender(customers=3)
+        scene.dispute("not_overdue", loan="L21", n=2, customer="C2")
+        monkeypatch.setattr(campaign_rows, "PIECE", 150)
+
+    @pytest.mark.parametrize(
+        "made",
+        [
+            lambda text: text,
+            lambda text: text.replace("\n", "\r\n"),
+            lambda text: text.removesuffix("\n"),
+            lambda text: text.replace("\n", "\r\n").removesuffix("\n"),
+            lambda text: text.replace("\n", "\r\n").removesuffix("\r\n"),
+            lambda text: "\ufeff" + text,
+            lambda text: "\n".join(",".join(f'"{field}"' for field in row.split(",")) for row in text.split("\n")[:-1]),
+            lambda text: text.replace(",sms,", ',"sms",', 3),
+            lambda text: text.replace("+86", "", 4),
+            lambda text: text.replace("+86138", "+86 138-", 4),
+        ],
+        ids=["plain", "crlf", "no end", "crlf, half an end", "crlf, no end", "bom", "quoted", "half quoted", "national",
+             "spaced"],
+    )  # fmt: skip
+    def test_say_the_same(self, vendor: callers.Api, made: Callable[[str], str]) -> None:
+        text = as_csv(*(line(1 + n % 3, request_id=f"q{n}") for n in range(20))).decode()
+        rows = screened(vendor, made(text).encode(), "text/csv")
+        assert [(row["line"], row["request_id"], row["reasons"]) for row in rows] == [
+            (str(n + 2), f"q{n}", "dispute_pending" if n % 3 == 1 else "") for n in range(20)
+        ]
+
+    def test_empty_lines_are_counted_and_are_no_rows(self, vendor: callers.Api) -> None:
+        head, first, second = as_csv(line(1), line(2)).split(b"\n")[:3]
+        body = b"\r\n\n" + b"\n".join([head, b"", first, b"\r", b"", second, b"", b"\r\n"])
+        assert [row["line"] for row in screened(vendor, body, "text/csv")] == ["5", "8"]
+
+
+def rows_of(*items: GateItem | None) -> Rows:
     rows = Rows()
-    for number, item in enumerate(items, 1):
-        kind = rows.kind_of(item.channel, item.category, item.sending_rule)
-        rows.add(number=number, request_id=item.request_id, phone=item.phone, loan=item.loan, kind=kind)
+    for item in items:
+        rows.add(item)
     return rows
