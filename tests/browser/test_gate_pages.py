@@ -12,7 +12,17 @@ from tests.browser.chromium import NARROW, WIDE, browser, problems_of, too_wide
 from tests.browser.test_desk import lender, log_in, opened  # noqa: F401 - a fixture
 from tests.stack import Stack
 
-PAGES = ("denials/?span=7d", "unauthorised/?span=30d", "undelivered/", "", "?standing=yes&older=1")
+PAGES = (
+    "denials/?span=7d",
+    "unauthorised/?span=30d",
+    "undelivered/",
+    "",
+    "?standing=yes&older=1",
+    "place/",
+    "opt-outs/?show=all",
+    "../sendingrule/",
+    "../sendingrule/BR1/change/",
+)
 
 
 @pytest.fixture
@@ -60,6 +70,37 @@ def test_a_supervisor_reads_holds_and_the_gate_at_every_width(held: Stack) -> No
             assert not too_wide(page)
             assert problems == []
             page.close()
+
+
+def test_a_supervisor_pauses_a_sending_rule_in_chinese_and_switches_it_on_again(lender: Stack) -> None:  # noqa: F811
+    address = f"{lender.base_url}/admin/disputes/sendingrule/BR1/change/"
+
+    def reasons() -> list[str]:
+        item = {"phone": "+8613812349001", "loan": "BL1", "channel": "sms", "category": "urge", "sending_rule": "BR1"}
+        answer = lender.client("sender").post("/gate/decisions?dry_run=true", json={"items": [item]})
+        found: list[str] = answer.json()["decisions"][0]["reasons"]
+        return found
+
+    with browser() as chromium:
+        page = chromium.new_context(viewport=NARROW, locale="zh-CN").new_page()
+        problems = problems_of(page)
+        log_in(page, lender, "supervisor")
+        page.goto(address)
+        page.fill("[name=why]", "名单有误")
+        page.click(".desk button:has-text('暂停')")
+        page.wait_for_selector(".desk h1:has-text('该发送规则')")
+        _keep_picture(page, "rule-paused-zh")
+        assert not too_wide(page)
+        assert "rule_paused" in reasons()
+        page.goto(address)
+        assert page.is_visible("text=名单有误")
+        page.fill("[name=why]", "已更正")
+        page.click(".desk button:has-text('启用')")
+        page.wait_for_selector(".desk .tag:has-text('启用中')")
+        _keep_picture(page, "rule-on-zh")
+        assert not too_wide(page)
+        assert "rule_paused" not in reasons()
+        assert problems == []
 
 
 def _keep_picture(page: Any, name: str) -> None:
