@@ -24,6 +24,8 @@ READING = migrations.RunSQL(
             whose text[];
             theirs text[];
             at timestamptz;
+            number int;
+            got int[] := ARRAY[]::int[];
         BEGIN
             IF lanes IS NOT NULL THEN
                 IF current_setting('transaction_isolation') <> 'read committed' THEN
@@ -38,9 +40,14 @@ READING = migrations.RunSQL(
                 -- Never waiting: somebody who waits to hold a rule alone is waited for by nobody who decides, and
                 -- makes this fail. 21094 is RULES_NAMESPACE (config/api/locks.py).
                 IF cardinality(stripes) > 0 THEN
-                    RETURN QUERY
-                        SELECT 'stripe', json_agg(stripe)::text FROM unnest(stripes) AS stripe
-                        WHERE pg_try_advisory_xact_lock_shared(21094, stripe);
+                    FOREACH number IN ARRAY stripes LOOP
+                        IF pg_try_advisory_xact_lock_shared(21094, number) THEN
+                            got := got || number;
+                        END IF;
+                    END LOOP;
+                    kind := 'stripe';
+                    body := to_json(got);
+                    RETURN NEXT;
                 END IF;
             END IF;
             at := clock_timestamp();
