@@ -11,8 +11,10 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from disputes.cases.models import Dispute
 from disputes.desk import words
 from disputes.desk.accounts import local_instant
+from disputes.desk.sidebar import navigation
 from disputes.holds import placing
 from disputes.holds.models import GateTally, Hold
 from disputes.holds.scopes import Covers
@@ -20,10 +22,10 @@ from disputes.holds.unauthorised import look_at_sends
 from disputes.journal.models import Event
 from disputes.records.models import CustomerPhone, Loan
 from tests import callers
-from tests.disputes.desk.staff import Person, agent, supervisor
+from tests.disputes.desk.staff import Person, agent, dispute_in_review, supervisor
 from tests.disputes.holds import scene
 from tests.disputes.holds.conftest import any_hour  # noqa: F401 - a fixture
-from tests.lines import RULE, customer_line, loan_lines, message_line, send_records
+from tests.lines import RULE, customer_line, in_arrears, loan_lines, message_line, send_records
 
 pytestmark = pytest.mark.django_db
 
@@ -44,6 +46,12 @@ def read(person: Person, name: str, *args: Any, post: dict[str, str] | None = No
         answer = person.http.get(at, query) if post is None else person.http.post(at, post)
     assert len(asked) <= MOST, len(asked)
     return answer
+
+
+def badges(person: Person) -> dict[str, str]:
+    """What is counted beside the pages at the left."""
+    parts = navigation(person.home().wsgi_request)
+    return {item["title"]: item["badge"] for part in parts for item in part["items"] if "badge" in item}
 
 
 def look_up(person: Person, n: int = 1, **said: str) -> Any:
@@ -223,8 +231,31 @@ class TestSendsWithoutAPermit:
         assert read(sue, "desk_unauthorised", vendor="V2").context["page"].paginator.count == 0
         assert len(read(sue, "desk_unauthorised", page="2").context["rows"]) == 10
 
+    def test_of_the_last_day_are_counted_beside_the_page(self, settings: Any) -> None:
+        now = datetime.now(tz=UTC)
+        settings.GATE_REQUIRED_FROM = now - timedelta(days=5)
+        send_records(RULE, customer_line(), *loan_lines())
+        for n, hours in enumerate((1, 23, 25)):
+            send_records(message_line(f"M{n}", sent_at=(now - timedelta(hours=hours)).isoformat()))
+        look_at_sends(now=now)
+        assert badges(supervisor()) == {"Sends without a permit": "2"}
+        assert badges(Person("aud", "auditors")) == {}
+
     def test_say_so_where_no_permit_is_needed(self) -> None:
         assert "GATE_REQUIRED_FROM" in read(supervisor(), "desk_unauthorised").content.decode()
+
+
+class TestOutcomesNotDelivered:
+    def test_are_listed_and_counted_until_they_are_delivered(self) -> None:
+        dispute = dispute_in_review(*in_arrears())
+        now, sue = datetime.now(tz=UTC), supervisor()
+        closed = {"status": "closed", "outcome": "rejected", "closed_at": now}
+        for told, shown in (({}, 0), ({"outcome_failed_at": now}, 1), ({"outcome_delivered_at": now}, 0)):
+            Dispute.objects.filter(pk=dispute.pk).update(**closed, **told)
+            page = read(sue, "desk_undelivered")
+            assert len(page.context["rows"]) == shown
+            assert (dispute.reference in page.content.decode()) is bool(shown)
+            assert badges(sue) == ({"Outcomes not delivered": "1"} if shown else {})
 
 
 class TestHolds:
