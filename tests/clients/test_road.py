@@ -76,6 +76,9 @@ class TestAMessage:
         again = sender.send(urge(story), lambda permit: None)
         assert (again.reason, again.decision.reasons) == (Reason.DENIED, ("frequency_cap",))
         assert again.decision.next_allowed_at is not None
+        repeated = sender.send(item, lambda permit: None)
+        assert (repeated.reason, repeated.decision.reasons) == (Reason.DENIED, ("frequency_cap",))
+        assert repeated.decision.next_allowed_at is None, "the request's own message went out"
 
     def test_that_was_not_handed_over_leaves_its_place_to_the_next(self, story: Story, sender: Sender):
         first = sender.send(urge(story), refuse)
