@@ -63,11 +63,20 @@ def _faults_of_permit(message: CollectionMessage, permit: PermitFact | None) -> 
 
 
 def _is_for_another(message: CollectionMessage, permit: PermitFact) -> bool:
-    """A permit may name no loan where the gate asks for none, and a message may have lost its phone to an erasure."""
+    return is_for_another(
+        permit=permit, phone=message.phone, loan=message.loan, channel=message.channel, category=message.category
+    )
+
+
+def is_for_another(*, permit: PermitFact, phone: str | None, loan: str | None, channel: str, category: str) -> bool:
+    """Whether a permit was granted for another message than one of this phone (its digest), loan, channel and category.
+
+    A permit may name no loan where the gate asks for none, and a message may have lost its phone to an erasure.
+    """
     return (
-        (message.phone is not None and permit.phone != message.phone)
-        or (permit.loan is not None and permit.loan != message.loan)
-        or (permit.channel, permit.category) != (message.channel, message.category)
+        (phone is not None and permit.phone != phone)
+        or (permit.loan is not None and permit.loan != loan)
+        or (permit.channel, permit.category) != (channel, category)
     )
 
 

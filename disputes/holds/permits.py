@@ -218,23 +218,38 @@ def hand_back_expired(*, caller: str, request_id: str, since: datetime) -> int:
 def mark_used(messages: Iterable[Any]) -> int:
     """Messages that were recorded bring their permits back: each then counts as its message, not twice.
 
-    `messages`: with `permit` (what the sender named: maybe nonsense), `external_id` and `sent_at`. Set-based; needs the
-    import's transaction. The first message of a permit stays its own; a permit that was handed back becomes a contact
-    again through the message alone. Returns how many were marked.
+    `messages`: with `permit` (what the sender named: maybe nonsense), `external_id`, `sent_at`, `phone_digest`, `loan`,
+    `channel` and `category`. Set-based; needs the import's transaction. The first message of a permit stays its own; a
+    permit that was handed back becomes a contact again through the message alone. A message that names a permit which
+    was granted for another (`disputes.check.permitting`) does not use it: that one's slot stays taken, and its own
+    message, when it comes, is none too many. Returns how many were marked.
     """
-    rows: dict[str, dict[str, str]] = {}
+    rows: dict[tuple[object, ...], dict[str, str | None]] = {}
     for message in messages:
         permit = _as_uuid(message.permit)
-        if permit is not None and message.sent_at is not None:
-            rows.setdefault(permit, {"id": permit, "message": message.external_id, "at": message.sent_at.isoformat()})
+        if permit is None or message.sent_at is None:
+            continue
+        phone = None if message.phone_digest is None else bytes(message.phone_digest).hex()
+        row = {
+            "id": permit,
+            "phone": phone,
+            "loan": message.loan,
+            "channel": message.channel,
+            "category": message.category,
+        }
+        rows.setdefault(tuple(row.values()), {**row, "message": message.external_id, "at": message.sent_at.isoformat()})
     if not rows:
         return 0
     with connection.cursor() as cursor:
         cursor.execute(
             """
             UPDATE disputes_permit AS permit SET message = brought.message, used_at = brought.at
-            FROM jsonb_to_recordset(%s::jsonb) AS brought (id uuid, message text, at timestamptz)
+            FROM jsonb_to_recordset(%s::jsonb) AS brought
+                (id uuid, message text, at timestamptz, phone text, loan text, channel text, category text)
             WHERE permit.id = brought.id AND permit.message IS NULL
+                AND (brought.phone IS NULL OR permit.phone_digest = decode(brought.phone, 'hex'))
+                AND (permit.loan IS NULL OR permit.loan = brought.loan)
+                AND permit.channel = brought.channel AND permit.category = brought.category
             """,
             [json.dumps(list(rows.values()))],
         )

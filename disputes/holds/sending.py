@@ -11,6 +11,7 @@ from datetime import datetime
 from django.db import connection
 
 from disputes.check.facts import History, PermitFact, StandingHold
+from disputes.check.permitting import is_for_another
 from disputes.check.versions import true_at
 from disputes.holds.models import Permit
 from disputes.holds.policies import pack_in_force
@@ -22,8 +23,8 @@ from disputes.records.models import Message
 def permits_of(*, messages: Sequence[Message]) -> dict[uuid.UUID, tuple[PermitFact, ...]]:
     """By message: the permit that it names, where the gate granted one of that name. Two statements.
 
-    Whose a permit is does not hang on which message arrived first: of the messages that name it the one sent first
-    (ties by id) used it.
+    Whose a permit is does not hang on which message arrived first: of the messages that name it, and that it was
+    granted for, the one sent first (ties by id) used it.
     """
     named = {one.pk: found for one in messages if (found := _as_uuid(one.permit)) is not None}
     if not named:
@@ -32,9 +33,10 @@ def permits_of(*, messages: Sequence[Message]) -> dict[uuid.UUID, tuple[PermitFa
     texts = {one.permit for one in messages if one.pk in named}
     users: dict[uuid.UUID, tuple[datetime, str]] = {}
     brought = Message.objects.filter(permit__in=texts, permit__isnull=False, voided=False)
-    for text, sent_at, external_id in brought.values_list("permit", "sent_at", "external_id"):
-        permit = _as_uuid(text)
-        if permit is None or sent_at is None:
+    brought = brought.only("permit", "sent_at", "external_id", "phone_digest", "loan", "channel", "category")
+    for message in brought:
+        permit, sent_at, external_id = _as_uuid(message.permit), message.sent_at, message.external_id
+        if permit is None or sent_at is None or permit not in permits or not _is_for(permits[permit], message):
             continue
         before = users.get(permit)
         users[permit] = (sent_at, external_id) if before is None else min(before, (sent_at, external_id))
@@ -43,6 +45,17 @@ def permits_of(*, messages: Sequence[Message]) -> dict[uuid.UUID, tuple[PermitFa
         for pk, permit in named.items()
         if permit in permits
     }
+
+
+def _is_for(permit: Permit, message: Message) -> bool:
+    """By the check's own rule (`disputes.check.permitting`)."""
+    return not is_for_another(
+        permit=_fact(permit, used_by=None),
+        phone=None if message.phone_digest is None else bytes(message.phone_digest).hex(),
+        loan=message.loan,
+        channel=message.channel,
+        category=message.category,
+    )
 
 
 def _fact(permit: Permit, *, used_by: str | None) -> PermitFact:

@@ -94,7 +94,15 @@ class TestAHoldByHand:
         assert str(second.permit.id) in page
         assert str(other.permit.id) not in page
         assert page.count("not used yet") == 2
-        sent = Message(permit=str(first.permit.id), external_id="M1", sent_at=datetime.now(tz=UTC))
+        sent = Message(
+            permit=str(first.permit.id),
+            external_id="M1",
+            sent_at=datetime.now(tz=UTC),
+            phone_digest=scene.digest(1),
+            loan="L11",
+            channel="sms",
+            category="urge",
+        )
         mark_used([sent])
         again = call(supervisor(), "disputes_hold_change", Hold.objects.get().pk).content.decode()
         assert (again.count("not used yet"), again.count("a message was sent on it")) == (1, 1)

@@ -103,6 +103,19 @@ class TestWhatIsFound:
         send_records(line("M1", permit=permit), line("M2", permit=permit, seconds=1))
         assert found() == {"M2": ("used_permit",)}
 
+    @pytest.mark.parametrize("first", ["M1", "M2"])
+    def test_a_permit_of_another_message_is_not_used_by_it(self, first: str) -> None:
+        """Two permits that a sender mixed up: the one that was granted a permit is none the worse for it."""
+        lender()
+        permit = grant()
+        mixed_up = line("M1", permit=permit, seconds=-1) | {"category": "warning"}
+        sent = [mixed_up, line("M2", permit=permit)]
+        for one in sent if first == "M1" else reversed(sent):
+            send_records(one)
+        assert "other_permit" in found()["M1"]
+        assert "M2" not in found()
+        assert Permit.objects.get().message == "M2"
+
     def test_a_message_against_a_hold_that_stood(self, monkeypatch: pytest.MonkeyPatch) -> None:
         lender()
         monkeypatch.setattr("disputes.holds.placing.database_clock", lambda: SENT - timedelta(seconds=1))
