@@ -22,9 +22,9 @@ from disputes.holds.rows import Rows
 from disputes.holds.screening import screen_rows
 
 ANSWER_COLUMNS = ("line", "request_id", "outcome", "reasons", "next_allowed_at", "decided_at")
-ROWS = 250_000
+ROWS = 340_000
 """Lines of one part at most: enough for the database to join rather than to look up."""
-SIZE = 16 * 1024 * 1024
+SIZE = 20 * 1024 * 1024
 """Bytes of a campaign from which on a part is full, so that memory stays flat."""
 
 

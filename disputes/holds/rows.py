@@ -1,8 +1,9 @@
-"""The rows of one part of a screening, kept small: some hundred thousand of them, as text that COPY reads."""
+"""The rows of one part of a screening: some hundred thousand of them, as text that COPY reads, kept in a file."""
 
 from __future__ import annotations
 
 import re
+import tempfile
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from disputes.holds.walking import GateItem
 
 BLOCK = 20_000
 """Rows of one text."""
+IN_MEMORY = 1024 * 1024
+"""Bytes of a part's text that need no file."""
 PEOPLE = frozenset({"survey"})
 """Categories whose answer hangs on the persons behind a phone, so that no two rows need be alike."""
 
@@ -41,8 +44,12 @@ class Rows:
         self.apart: dict[int, GateItem] = {}
         self._kinds: dict[tuple[str, str, str | None], int] = {}
         self._lines: list[str] = []
-        self._blocks: list[str] = []
+        # Closed when nobody has the rows any more.
+        self._file = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115
         self._firsts: list[int] = []
+        """Of each block, the place of its first row."""
+        self._ends = [0]
+        """Where blocks begin and end in the file."""
 
     def kind_of(self, channel: str, category: str, sending_rule: str | None) -> int:
         """The place of such a kind, made where there is none yet."""
@@ -76,19 +83,25 @@ class Rows:
     def _close_block(self) -> None:
         if self._lines:
             self._firsts.append(_place(self._lines[0]))
-            self._blocks.append("".join(self._lines))
+            text = "".join(self._lines).encode()
+            self._file.seek(self._ends[-1])
+            self._file.write(text)
+            self._ends.append(self._ends[-1] + len(text))
             self._lines = []
 
-    def copied(self) -> Iterable[str]:
+    def copied(self) -> Iterator[bytes]:
         """The sortable rows as COPY reads them: place, kind, loan, phone, request (empty: none)."""
         self._close_block()
-        return self._blocks
+        return (self._block(number) for number in range(len(self._firsts)))
+
+    def _block(self, number: int) -> bytes:
+        self._file.seek(self._ends[number])
+        return self._file.read(self._ends[number + 1] - self._ends[number])
 
     def columns(self) -> Iterator[Mapping[str, Any]]:
         """The same as columns of one length, a block at a time."""
-        self._close_block()
-        for block in self._blocks:
-            columns = zip(*map(_fields, block.split("\n")[:-1]))
+        for block in self.copied():
+            columns = zip(*map(_fields, block.decode().split("\n")[:-1]))
             yield dict(zip(("n", "kind", "loan", "phone", "request"), map(list, columns)))
 
     def items(self, places: Iterable[int]) -> Iterator[tuple[int, GateItem]]:
@@ -102,7 +115,7 @@ class Rows:
                 block = bisect_right(self._firsts, place) - 1
                 if block != held:
                     held = block
-                    lines = {_place(line): line for line in self._blocks[block].split("\n")[:-1]}
+                    lines = {_place(line): line for line in self._block(block).decode().split("\n")[:-1]}
                 item = self._item(lines[place])
             yield place, item
 
