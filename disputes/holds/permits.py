@@ -161,36 +161,63 @@ def write_grants(*, caller: str, grants: Sequence[Grant]) -> None:
     """Writes permits, in one statement. Needs the transaction that holds their lanes."""
     if not grants:
         return
-    rows = [
-        {
-            "id": str(grant.id),
-            "request_id": grant.request_id,
-            "granted_at": grant.granted_at.isoformat(),
-            "expires_at": grant.expires_at.isoformat(),
-            "phone": grant.phone.hex(),
-            "loan": grant.loan,
-            "customer": grant.customer,
-            "channel": grant.channel,
-            "category": grant.category,
-            "sending_rule": grant.sending_rule,
-            "vendor": grant.vendor,
-            "reply_to": grant.reply_to,
-        }
-        for grant in grants
-    ]
     with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            INSERT INTO disputes_permit (id, caller, request_id, granted_at, expires_at, phone_digest, loan, customer,
-                                         channel, category, sending_rule, vendor, reply_to)
-            SELECT id, %s, request_id, granted_at, expires_at, decode(phone, 'hex'), loan, customer, channel, category,
-                   sending_rule, vendor, reply_to
-            FROM jsonb_to_recordset(%s::jsonb) AS grants (
-                id uuid, request_id text, granted_at timestamptz, expires_at timestamptz, phone text, loan text,
-                customer text, channel text, category text, sending_rule text, vendor text, reply_to text)
-            """,
-            [caller, json.dumps(rows)],
-        )
+        if len(grants) == 1:
+            # Plain values are read and planned in less time than a set of one.
+            cursor.execute(_WRITE_ONE, [caller, *_values_of(grants[0])])
+            return
+        rows = [dict(zip(_GRANTED, map(_written, _values_of(grant)))) for grant in grants]
+        cursor.execute(_WRITE_MANY, [caller, json.dumps(rows)])
+
+
+_GRANTED = {
+    "id": "uuid",
+    "request_id": "text",
+    "granted_at": "timestamptz",
+    "expires_at": "timestamptz",
+    "phone_digest": "bytea",
+    "loan": "text",
+    "customer": "text",
+    "channel": "text",
+    "category": "text",
+    "sending_rule": "text",
+    "vendor": "text",
+    "reply_to": "text",
+}
+"""The columns of a grant, in the order of `_values_of`, with their types."""
+_WRITE_ONE = f"INSERT INTO disputes_permit (caller, {', '.join(_GRANTED)}) VALUES (%s{', %s' * len(_GRANTED)})"
+_WRITE_MANY = (
+    f"INSERT INTO disputes_permit (caller, {', '.join(_GRANTED)})"
+    f" SELECT %s, {', '.join(_GRANTED)}"
+    " FROM jsonb_to_recordset(%s::jsonb)"
+    f" AS grants ({', '.join(f'{name} {kind}' for name, kind in _GRANTED.items())})"
+)
+
+
+def _values_of(grant: Grant) -> tuple[Any, ...]:
+    return (
+        grant.id,
+        grant.request_id,
+        grant.granted_at,
+        grant.expires_at,
+        grant.phone,
+        grant.loan,
+        grant.customer,
+        grant.channel,
+        grant.category,
+        grant.sending_rule,
+        grant.vendor,
+        grant.reply_to,
+    )
+
+
+def _written(value: Any) -> str | None:
+    """A value as JSON has it and PostgreSQL reads it."""
+    if isinstance(value, bytes):
+        return f"\\x{value.hex()}"
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return None if value is None else str(value)
 
 
 def hand_back(*, permit: uuid.UUID) -> datetime:

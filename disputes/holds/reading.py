@@ -67,7 +67,10 @@ def read_owners(items: Sequence[GateItem]) -> Owners:
     own: dict[bytes, set[str]] = {}
     # Plain statements with one array: a parameter a key would be planned, and bound, each by itself.
     with connection.cursor() as cursor:
-        if loans:
+        if len(loans) == 1:
+            cursor.execute("SELECT external_id, customer FROM disputes_loan WHERE external_id = %s", [*loans])
+            owner.update(cursor.fetchall())
+        elif loans:
             cursor.execute(
                 "SELECT external_id, customer FROM disputes_loan WHERE external_id = ANY (%s::text[])", [sorted(loans)]
             )
@@ -165,7 +168,7 @@ def read_facts(
 
 PhoneRow = tuple[str, str, str, date | None, date | None]
 ContactRow = tuple[datetime, str | None, str | None, str | None, str, str]
-LiveRow = tuple[str, uuid.UUID, str, str | None, str, str, datetime, bool]
+LiveRow = tuple[str, uuid.UUID, str, str | None, str, str, str | None, datetime, bool]
 PositionRow = tuple[str, str | None, str, str, int, str, date | None, date | None, list[Any], list[Any], str, str, str]
 CustomerRow = tuple[str, list[str], Any]
 _DECODERS: Mapping[str, msgspec.json.Decoder[Any]] = {
@@ -193,30 +196,72 @@ def _call(
     look_back: timedelta,
     now: datetime,
 ) -> dict[str, Sequence[Any]]:
-    """The rows of the database's function, by kind; for a single decision the one whose plans are kept."""
-    name = "disputes_gate_reading_one" if len(items) == 1 else "disputes_gate_reading"
+    """The rows of the database's function, by kind; for a single decision of the one whose plans are kept."""
+    between = (floor_of(now - COUNTS_FOR - CLOCKS_DIFFER), floor_of(now + CLOCKS_DIFFER))
     rows: dict[str, Sequence[Any]] = dict.fromkeys(_DECODERS, ())
     with connection.cursor() as cursor:
-        cursor.execute(
-            f"SELECT kind, body FROM {name}(%s::int[], %s::int[], %s::text[], %s::bytea[], %s::text[], %s, %s::text[],"
-            " make_interval(secs => %s), %s, %s)",
-            [
-                None if lanes is None else sorted(lanes),
-                list(stripes),
-                sorted({item.loan for item in items if item.loan is not None}),
-                sorted({item.phone for item in items}),
-                sorted({item.sending_rule for item in items if item.sending_rule is not None}),
-                caller,
-                sorted({item.request_id for item in items if item.request_id}),
-                look_back.total_seconds(),
-                floor_of(now - COUNTS_FOR - CLOCKS_DIFFER),
-                floor_of(now + CLOCKS_DIFFER),
-            ],
-        )
+        if len(items) == 1:
+            cursor.execute(_READ_ITEM, _for_item(items[0], lanes, stripes, caller, look_back, between))
+        else:
+            cursor.execute(_READ_ITEMS, _for_items(items, lanes, stripes, caller, look_back, between))
         for kind, body in cursor.fetchall():
             if body is not None:
                 rows[kind] = _DECODERS[kind].decode(body)
     return rows
+
+
+_READ_ITEMS = (
+    "SELECT kind, body FROM disputes_gate_reading(%s::int[], %s::int[], %s::text[], %s::bytea[], %s::text[], %s,"
+    " %s::text[], make_interval(secs => %s), %s, %s)"
+)
+_READ_ITEM = (
+    "SELECT kind, body FROM disputes_gate_reading_item(%s::int[], %s::int, %s, %s, %s, %s, %s,"
+    " make_interval(secs => %s), %s, %s)"
+)
+Ids = tuple[uuid.UUID, uuid.UUID]
+
+
+def _for_items(
+    items: Sequence[GateItem],
+    lanes: Sequence[int] | None,
+    stripes: Sequence[int],
+    caller: str,
+    look_back: timedelta,
+    between: Ids,
+) -> list[Any]:
+    return [
+        None if lanes is None else sorted(lanes),
+        list(stripes),
+        sorted({item.loan for item in items if item.loan is not None}),
+        sorted({item.phone for item in items}),
+        sorted({item.sending_rule for item in items if item.sending_rule is not None}),
+        caller,
+        sorted({item.request_id for item in items if item.request_id}),
+        look_back.total_seconds(),
+        *between,
+    ]
+
+
+def _for_item(
+    item: GateItem,
+    lanes: Sequence[int] | None,
+    stripes: Sequence[int],
+    caller: str,
+    look_back: timedelta,
+    between: Ids,
+) -> list[Any]:
+    """Plain values: an array that the driver writes costs a single decision more than what stands in it."""
+    return [
+        None if lanes is None else f"{{{','.join(map(str, lanes))}}}",
+        stripes[0] if stripes else None,
+        item.loan,
+        item.phone,
+        item.sending_rule,
+        caller,
+        item.request_id or None,
+        look_back.total_seconds(),
+        *between,
+    ]
 
 
 def _customer(row: CustomerRow) -> CustomerFact:
@@ -231,13 +276,14 @@ def _contact(row: ContactRow) -> Contact:
 
 
 def _live(row: LiveRow) -> LivePermit:
-    _, permit, phone, loan, channel, category, expires_at, _ = row
+    _, permit, phone, loan, channel, category, rule, expires_at, _ = row
     return LivePermit(
         id=permit,
         phone=bytes.fromhex(phone),
         loan=loan,
         channel=channel,
         category=category,
+        sending_rule=rule,
         expires_at=expires_at,
     )
 

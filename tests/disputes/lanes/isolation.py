@@ -204,7 +204,7 @@ def _gate_reading() -> str:
     with CaptureQueriesContext(connection) as asked:
         read_facts(items=[item], lanes=None, caller="c", pack_at=lambda at: pack_in_force(at=at), now=timezone.now())
     (call,) = [one["sql"].partition(" FROM ")[2] for one in asked if "disputes_gate_reading" in one["sql"]]
-    for theirs, ours in (("NULL::int[]", "lanes"), ("'{}'::int[]", "stripes"), ("'{L1}'::text[]", "loans")):
+    for theirs, ours in (("NULL::int[]", "lanes"), ("NULL::int", "stripes[1]"), ("'L1'", "loans[1]")):
         assert call.count(theirs) == 1, call
         call = call.replace(theirs, ours)
     return call.rstrip(";")
