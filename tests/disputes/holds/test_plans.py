@@ -18,11 +18,6 @@ pytestmark = pytest.mark.django_db
 
 GROWING = ("disputes_permit_%", "disputes_message", "disputes_holdcover", "disputes_customerphone", "disputes_loan")
 OTHERS = 3000
-BY_ARRAYS = (
-    "SELECT kind FROM disputes_gate_reading_one(NULL, '{}', '{L11}', ARRAY[%s::bytea], '{}', 't', '{q}', '7 days',"
-    " disputes_floor_of(now() - interval '25 hours'), disputes_floor_of(now() + interval '1 hour'))"
-)
-"""What a single decision asked before: the same function, whose kept plans take keys as arrays."""
 
 
 def counted(what: str) -> int:
@@ -46,12 +41,6 @@ def read_once() -> None:
         pack_at=lambda at: pack_in_force(at=at),
         now=timezone.now(),
     )
-
-
-def read_by_arrays() -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(BY_ARRAYS, [scene.digest(1)])
-        cursor.fetchall()
 
 
 def grant_to_others() -> None:
@@ -94,11 +83,3 @@ def test_a_decision_looks_at_no_permits_of_others() -> None:
     before = counted("tuples_fetched")
     read_once()
     assert counted("tuples_fetched") - before < OTHERS / 10
-
-
-def test_the_control_whose_keys_are_arrays_looks_at_all_that_were_granted_that_day() -> None:
-    scene.lender()
-    grant_to_others()
-    before = counted("tuples_fetched")
-    read_by_arrays()
-    assert counted("tuples_fetched") - before >= OTHERS
