@@ -41,6 +41,8 @@ format: dev
 
 # Ratios measured side by side, on this machine, in this run.
 bench: dev
+	$(BIN)/python -m benchmarks.gate
+	$(BIN)/python -m benchmarks.opening
 	$(BIN)/python -m benchmarks.gate_connections
 	$(BIN)/python -m benchmarks.judging
 	$(BIN)/python -m benchmarks.importing

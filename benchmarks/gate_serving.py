@@ -48,7 +48,7 @@ class Service:
     latencies: dict[str, list[float]] = field(default_factory=dict)
 
     def connect(self) -> http.client.HTTPConnection:
-        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
 
     def post(
         self, connection: http.client.HTTPConnection, address: str, body: bytes, *, key: str = "", form: str = ""
