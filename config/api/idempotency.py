@@ -15,6 +15,7 @@ from typing import Any
 
 import structlog
 from django.db import OperationalError, connection, transaction
+from django.db.models import Q
 from django.db.models.functions import Now
 from django.http import HttpResponse
 from rest_framework.exceptions import ValidationError
@@ -116,14 +117,15 @@ def _keyed(*, caller: Caller, key: str, request_digest: bytes, work: Callable[[]
             raise Conflict("A request with this key is still running.", "idempotency_key_in_use", attr=HEADER, wait=1)
     # The lock is held: nobody else can write this key's row until this transaction ends.
     stored = IdempotencyKey.objects.filter(caller=caller.key, key=key)
-    kept = stored.filter(created_at__gt=Now() - KEPT_FOR).first()
-    if kept is not None:
+    kept = stored.annotate(is_kept=Q(created_at__gt=Now() - KEPT_FOR)).first()
+    if kept is not None and kept.is_kept:
         if kept.request_digest != request_digest:
             raise Unprocessable(
                 "This key was used before, with another request.", "idempotency_key_reused", attr=HEADER
             )
         return _replay(kept)
-    stored.delete()
+    if kept is not None:
+        stored.delete()
     response = _or_roll_back(work())
     IdempotencyKey.objects.create(
         caller=caller.key,

@@ -76,7 +76,8 @@ def note(*, dispute: Dispute, kind: str, actor: Actor, at: datetime, data: Mappi
     dispute's transaction with its row locked, which keeps the events of one dispute in order."""
     record_event(subject_type="dispute", subject_id=dispute.pk, kind=kind, actor=actor, at=at, data=data)
     if kind in ANNOUNCED:
-        tell_assigned(dispute=dispute, now=at)
+        if kind != "dispute.opened":  # nobody can have been given it before
+            tell_assigned(dispute=dispute, now=at)
         announce(event=kind, key=str(dispute.pk), data={**announced(dispute), **(data or {})}, at=at)
 
 

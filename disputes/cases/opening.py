@@ -18,7 +18,6 @@ from disputes.cases.models import Dispute, Ground, Status
 from disputes.cases.queries import needs_of
 from disputes.cases.reading import write_payments, write_selector
 from disputes.cases.telling import tell_acknowledged
-from disputes.cases.watching import watch_for
 from disputes.check.facts import ClaimedPayment
 from disputes.holds.permits import PermitOut
 from disputes.holds.placing import PlacedHold, number_changes, place_hold
@@ -29,6 +28,7 @@ from disputes.outbox import queue
 from disputes.policy.terms import deadlines
 from disputes.records import queries as records
 from disputes.records.models import Message
+from disputes.records.watching import watch
 from disputes.routing.deadlines import start_clocks
 
 
@@ -101,6 +101,7 @@ def open_dispute(*, asked: Opening, now: datetime) -> Opened:
         why=asked.ground,
     )
     start_dispute_clocks(dispute, now=now)
+    dispute.watching = _watch_keys(asked.selector, message)
     try:
         with transaction.atomic():  # a savepoint, after the lanes: a lane locked inside one would be freed with it
             dispute.save(force_insert=True)
@@ -108,8 +109,7 @@ def open_dispute(*, asked: Opening, now: datetime) -> Opened:
         if (existing := same_open(dispute)) is not None:
             raise AlreadyOpen(existing) from error
         raise
-    watch_for(dispute=dispute, keys=_watch_keys(asked.selector, message))
-    dispute.save(update_fields=["watching"])
+    watch(keys=dispute.watching)
     lifecycle.note(
         dispute=dispute,
         kind="dispute.opened",

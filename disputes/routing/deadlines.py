@@ -58,16 +58,23 @@ def start_clocks(
             clock.due_at = calendar_due.astimezone(UTC)
             _set_alarm(clock, clock.due_at - (clock.due_at - started) * WARN_WITH)
         due[kind] = clock
-    _write(due.values())
+    _write(dispute, due.values())
     return Due(first_answer_by=due[ClockKind.FIRST_ANSWER].due_at, decide_by=due[ClockKind.DECIDE].due_at)
 
 
-def _write(clocks: Iterable[Clock]) -> None:
+def _write(dispute: uuid.UUID, clocks: Iterable[Clock]) -> None:
+    """Those of the dispute's first round in one statement; one that is there already begins a new round."""
+    rows = Clock.objects.filter(dispute=dispute).values_list("kind", "pk", "round")
+    known = {kind: (pk, number) for kind, pk, number in rows}
+    new = []
     for clock in clocks:
-        known = Clock.objects.filter(dispute=clock.dispute, kind=clock.kind).values_list("pk", "round").first()
-        if known is not None:
-            clock.pk, clock.round = known[0], known[1] + 1
-        clock.save(force_insert=known is None)
+        if clock.kind not in known:
+            new.append(clock)
+            continue
+        clock.pk, number = known[clock.kind]
+        clock.round = number + 1
+        clock.save(force_update=True)
+    Clock.objects.bulk_create(new)
 
 
 def pause_clocks(*, dispute: uuid.UUID, now: datetime) -> Due | None:
