@@ -129,6 +129,10 @@ def gate_decisions(request: HttpRequest, caller: Caller) -> HttpResponse:
 
 
 def _read_flag(request: HttpRequest, name: str) -> bool:
+    # A misspelt name must not grant what was only to be looked at.
+    other = sorted(set(request.GET) - {name})
+    if other:
+        raise ValidationError({other[0][:100]: ["There is no such parameter."]}, "unknown_field")
     text = request.GET.get(name, "false").lower()
     if text not in ("true", "false", "1", "0"):
         raise ValidationError({name: ["true or false."]}, "invalid")

@@ -17,7 +17,7 @@ from disputes.holds import reading
 from disputes.holds.permits import Grant, new_permit_id, write_grants
 from disputes.holds.policies import pack_in_force
 from disputes.holds.tallying import tally_denials
-from disputes.holds.walking import Decision, GateItem, Walk
+from disputes.holds.walking import Decision, GateItem, Walk, request_of
 
 log = structlog.get_logger(__name__)
 
@@ -203,12 +203,7 @@ class _Chunk:
         """The same request twice in one batch is one message: it has one permit. Another message by the same id is a
         slip."""
         first, grant = before
-        if (first.phone, first.loan, first.channel, first.category) != (
-            item.phone,
-            item.loan,
-            item.channel,
-            item.category,
-        ):
+        if request_of(first.request_id, first) != request_of(item.request_id, item):
             return MALFORMED
         if self.dry_run:
             return Answer(reasons=())

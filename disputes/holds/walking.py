@@ -98,13 +98,13 @@ class RuleFact:
     min_dpd: int | None
 
 
-Request = tuple[str, bytes, str | None, str, str]
-"""What one request asks for: its id, phone, loan, channel and category."""
+Request = tuple[str, bytes, str | None, str, str, str | None]
+"""What one request asks for: its id, phone, loan, channel, category and sending rule."""
 
 
 def request_of(request_id: str, asked: GateItem | LivePermit) -> Request:
     """The request of an item, or of what it was granted."""
-    return request_id, asked.phone, asked.loan, asked.channel, asked.category
+    return request_id, asked.phone, asked.loan, asked.channel, asked.category, asked.sending_rule
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -116,6 +116,7 @@ class LivePermit:
     loan: str | None
     channel: str
     category: str
+    sending_rule: str | None
     expires_at: datetime
 
     def is_for(self, item: GateItem) -> bool:

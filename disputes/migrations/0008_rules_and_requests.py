@@ -132,7 +132,7 @@ READING = migrations.RunSQL(
                 RETURN QUERY
                     SELECT 'live', json_agg(json_build_array(
                         permit.request_id, permit.id, encode(permit.phone_digest, 'hex'), permit.loan, permit.channel,
-                        permit.category, permit.expires_at, permit.message IS NOT NULL)
+                        permit.category, permit.sending_rule, permit.expires_at, permit.message IS NOT NULL)
                         ORDER BY permit.granted_at)::text
                     FROM disputes_permit AS permit
                     WHERE permit.caller = asker AND permit.request_id = ANY (requests)

@@ -183,6 +183,18 @@ class TestTheSameRequest:
             ["malformed"],
         ]
 
+    def test_by_another_sending_rule_is_a_slip(self, vendor: callers.Api) -> None:
+        """A permit is on the list of its own rule's pause alone."""
+        scene.lender()
+        decisions(vendor, asked(sending_rule="R7"))
+        assert decisions(vendor, asked(sending_rule="RR"))[0]["reasons"] == ["malformed"]
+        assert decisions(vendor, asked())[0]["reasons"] == ["malformed"]
+        assert decisions(vendor, asked(sending_rule="R7"))[0]["outcome"] == "allow"
+        twice = decisions(
+            vendor, asked(2, request_id="n", sending_rule="R7"), asked(2, request_id="n", sending_rule="RR")
+        )
+        assert [row["reasons"] for row in twice] == [[], ["malformed"]]
+
     def test_after_its_permit_expired_is_decided_anew(self, vendor: callers.Api) -> None:
         scene.lender()
         (first,) = decisions(vendor, asked())
@@ -357,6 +369,18 @@ def test_a_flag_that_is_none_is_named(vendor: callers.Api) -> None:
     answer = vendor.post(f"{GATE}?dry_run=perhaps", {"items": []})
     assert answer.status_code == 400
     assert answer.json()["errors"][0]["attr"] == "dry_run"
+
+
+def test_a_misspelt_parameter_grants_nothing(vendor: callers.Api) -> None:
+    scene.lender()
+    answer = vendor.post(f"{GATE}?dryrun=true", {"items": [asked()]})
+    assert answer.status_code == 400
+    assert answer.json()["errors"][0] == {
+        "code": "unknown_field",
+        "detail": "There is no such parameter.",
+        "attr": "dryrun",
+    }
+    assert not Permit.objects.exists()
 
 
 class TestAccounts:

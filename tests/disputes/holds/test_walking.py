@@ -304,6 +304,7 @@ class TestTheSameRequestAgain:
             loan="L1",
             channel="sms",
             category="urge",
+            sending_rule=None,
             expires_at=NOON + timedelta(seconds=60),
         )
         return {"r": replace(permit, **changed)}
