@@ -23,7 +23,7 @@ test: venv
 
 # The whole service under fire for a while: web, worker and PostgreSQL killed, and no forbidden order found.
 faults: venv
-	FAULTS_SECONDS=$${FAULTS_SECONDS:-40} $(BIN)/python -m pytest -n 0 -s tests/faults/test_guarantee_under_fire.py $(ARGS)
+	FAULTS_SECONDS=$${FAULTS_SECONDS:-60} $(BIN)/python -m pytest -n 0 -s tests/faults/test_guarantee_under_fire.py $(ARGS)
 
 lint: dev
 	$(BIN)/ruff check .

@@ -35,14 +35,20 @@ class Caller:
         self.reached = 0
 
     def call(self, method: str, path: str, key: str = "", **more: Any) -> tuple[float, float, httpx.Response | None]:
-        """Invoked, answered, and the answer; None where there was none, or it does not say what was done."""
+        """Invoked, answered, and the answer; None where there was none, or it does not say what was done. Waits for a
+        server that takes the call at all."""
         headers = {"Idempotency-Key": key} if key else {}
-        invoked = time.monotonic()
-        try:
-            answer = self.http.request(method, path, headers=headers, **more)
-        except httpx.TransportError:
-            return invoked, time.monotonic(), None
-        return invoked, time.monotonic(), answer if answer.status_code < 500 else None
+        while True:
+            invoked = time.monotonic()
+            try:
+                answer = self.http.request(method, path, headers=headers, **more)
+            except httpx.ConnectError:
+                if not STOP.wait(0.1):
+                    continue
+                return invoked, time.monotonic(), None
+            except httpx.TransportError:
+                return invoked, time.monotonic(), None
+            return invoked, time.monotonic(), answer if answer.status_code < 500 else None
 
     def insist(self, path: str, body: Any, *, key: str) -> tuple[float, float | None, httpx.Response | None]:
         """The same request with the same key until it is answered, or the end comes. `invoked`: of the first."""

@@ -1,9 +1,9 @@
 """Gates, disputes, opt-outs, holds by hand, decisions and imports from several processes, while web, worker and
 PostgreSQL are killed: afterwards no forbidden order is found, in what was answered or in what was kept.
 
-Run by ``make faults``, for a minute that is its own. ``FAULTS_SECONDS``: for how long all of it lives, what is down not
-counted; ``FAULTS_SEED``: of the schedule of a run that is to be repeated; ``FAULTS_PLANTED``: a fault of `planting`,
-which the checker must find.
+Briefly among the other tests; ``make faults`` runs it for longer and by itself. ``FAULTS_SECONDS``: for how long all of
+it lives, what is down not counted; ``FAULTS_SEED``: of the schedule of a run that is to be repeated;
+``FAULTS_PLANTED``: a fault of `planting`, which the checker must find.
 """
 
 from __future__ import annotations
@@ -30,9 +30,10 @@ from tests.faults.history import Read
 from tests.faults.reading import history_of, kept_by, rows_of
 from tests.faults.service import FaultsStack
 
-SECONDS = float(os.environ.get("FAULTS_SECONDS", "0"))
+SHORT = 12.0
+"""Beside other tests."""
+SECONDS = float(os.environ.get("FAULTS_SECONDS", SHORT))
 
-pytestmark = pytest.mark.skipif(not SECONDS, reason="a minute of two whole cores: make faults runs it")
 ACTS = (["ask", "remind", "ask"], ["ask", "remind", "ask"], ["dispute", "dispute", "opt", "move", "read", "read"])
 """The threads of each process; beside them one of agents."""
 
@@ -207,9 +208,14 @@ def test_no_forbidden_order_while_web_worker_and_database_are_killed(
     assert breaches(history=history, kept=kept) == [], f"repeat with FAULTS_SEED={seed}"
     assert [row for row in failed if "AssertionError" in row["error"] or "KeyError" in row["error"]] == []
     # It was worth watching.
-    assert met > 200
-    assert died > 10
-    assert len(kept.holds) > 50
-    assert sum(hold.released_at is not None for hold in kept.holds) > 20
-    assert denied["dispute_pending"]
-    assert denied["frequency_cap"]
+    assert sum(killed.values()) > 1
+    assert met > 20
+    assert died > 0
+    assert len(kept.holds) > 10
+    if SECONDS > SHORT:
+        assert met > 200
+        assert died > 5
+        assert len(kept.holds) > 50
+        assert sum(hold.released_at is not None for hold in kept.holds) > 20
+        assert denied["dispute_pending"]
+        assert denied["frequency_cap"]
