@@ -110,6 +110,37 @@ def fill_contacts(database: psycopg.Connection[Any], *, permits: int, messages: 
     analyze(database, "permit", "message")
 
 
+_PERSONS = 2_000_000
+_HISTORY = f"""
+    FROM generate_series(1, %s) AS n
+    CROSS JOIN LATERAL (
+        SELECT n %% {_PERSONS} AS person, now() - make_interval(secs => (n::bigint * 37) %% (20 * 86400)) AS at
+    ) AS sent
+    CROSS JOIN LATERAL (
+        SELECT substr(sha256(person::text::bytea), 1, 17) AS phone,
+            (lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0') || substr(md5(n::text), 1, 20))::uuid AS id
+    ) AS made
+"""
+
+
+def fill_history(database: psycopg.Connection[Any], *, rows: int) -> None:
+    """So many permits and as many messages of the last twenty days, of two million persons, a few each: made by the
+    server itself, since to send them would take longer than all that is measured. The connection commits by itself."""
+    database.execute(
+        "INSERT INTO disputes_permit (id, caller, request_id, granted_at, expires_at, phone_digest, loan, customer,"
+        " channel, category, vendor) SELECT id, 'c', 'q' || n, at, at + interval '5 minutes', phone, 'L' || person,"
+        f" 'C' || person, 'sms', 'service', '' {_HISTORY}",
+        [rows],
+    )
+    database.execute(
+        "INSERT INTO disputes_message (id, external_id, loan, phone_digest, channel, category, sent_at, campaign,"
+        " vendor, short_ref, delivery_status, version_id, voided) SELECT id, 'history ' || n, 'L' || person, phone,"
+        f" 'sms', 'service', at, '', '', '', '', id, false {_HISTORY}",
+        [rows],
+    )
+    analyze(database, "permit", "message")
+
+
 def _id_at(instant: datetime) -> uuid.UUID:
     return uuid.UUID(int=(int(instant.timestamp() * 1000) << 80) | (uuid.uuid4().int & ((1 << 80) - 1)))
 
