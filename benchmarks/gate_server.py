@@ -24,6 +24,7 @@ from config.fields import phone_digest
 from config.values.ids import floor_of, new_id
 from disputes.journal.models import Event
 
+# Written so that PostgreSQL looks permits up by their customer, also in a table that was emptied a moment ago.
 JOIN = """
 WITH asked AS (
     SELECT * FROM jsonb_to_recordset(%(items)s::jsonb) AS asked (id uuid, request_id text, phone text, loan text)
@@ -40,8 +41,8 @@ WITH asked AS (
                 AND cover.key IN ('l:' || asked.loan, 'c:' || loan.customer, 'p:' || asked.phone))
         AND (SELECT count(*) FROM disputes_permit AS permit
              WHERE permit.customer = loan.customer AND permit.granted_at > now() - interval '24 hours'
-                 AND permit.id BETWEEN %(floor)s AND %(ceiling)s AND permit.unused_at IS NULL
-                 AND permit.message IS NULL)
+                 AND permit.id >= %(floor)s AND (permit.id < %(ceiling)s OR permit.id = %(ceiling)s)
+                 AND permit.unused_at IS NULL AND permit.message IS NULL)
             + (SELECT count(*) FROM disputes_message AS message
                WHERE message.loan = asked.loan AND message.sent_at > now() - interval '7 days'
                    AND NOT message.voided) < 3

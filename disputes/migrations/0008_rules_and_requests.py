@@ -89,6 +89,8 @@ READING = migrations.RunSQL(
                     || ARRAY(SELECT prefix || encode(one, 'hex')
                              FROM unnest(phones) AS one, unnest(ARRAY['p:', 'sp:']) AS prefix));
             -- One statement, so that a permit that its message brings back is counted once: as the one or the other.
+            -- Permits are looked up key by key (OFFSET keeps the planner to it): of a month that has just
+            -- begun it knows nothing, and it would rather read the whole last day by its ids.
             RETURN QUERY
                 SELECT 'contact', json_agg(json_build_array(
                     contact.at, contact.customer, contact.loan, encode(contact.phone, 'hex'), contact.channel,
@@ -96,24 +98,33 @@ READING = migrations.RunSQL(
                 FROM (
                     SELECT permit.id, permit.granted_at AS at, permit.customer, permit.loan,
                            permit.phone_digest AS phone, permit.channel, permit.category
-                    FROM disputes_permit AS permit
-                    WHERE permit.customer = ANY (whose) AND permit.granted_at > at - interval '24 hours'
-                        AND permit.id BETWEEN floor AND ceiling AND permit.unused_at IS NULL
-                        AND permit.message IS NULL
+                    FROM unnest(whose) AS one CROSS JOIN LATERAL (
+                        SELECT * FROM disputes_permit AS permit
+                        WHERE permit.customer = one AND permit.granted_at > at - interval '24 hours'
+                            AND permit.id >= floor AND (permit.id < ceiling OR permit.id = ceiling)
+                            AND permit.unused_at IS NULL AND permit.message IS NULL
+                        OFFSET 0
+                    ) AS permit
                     UNION
                     SELECT permit.id, permit.granted_at, permit.customer, permit.loan, permit.phone_digest,
                            permit.channel, permit.category
-                    FROM disputes_permit AS permit
-                    WHERE permit.loan = ANY (loans) AND permit.granted_at > at - interval '24 hours'
-                        AND permit.id BETWEEN floor AND ceiling AND permit.unused_at IS NULL
-                        AND permit.message IS NULL
+                    FROM unnest(loans) AS one CROSS JOIN LATERAL (
+                        SELECT * FROM disputes_permit AS permit
+                        WHERE permit.loan = one AND permit.granted_at > at - interval '24 hours'
+                            AND permit.id >= floor AND (permit.id < ceiling OR permit.id = ceiling)
+                            AND permit.unused_at IS NULL AND permit.message IS NULL
+                        OFFSET 0
+                    ) AS permit
                     UNION
                     SELECT permit.id, permit.granted_at, permit.customer, permit.loan, permit.phone_digest,
                            permit.channel, permit.category
-                    FROM disputes_permit AS permit
-                    WHERE permit.phone_digest = ANY (phones) AND permit.granted_at > at - interval '24 hours'
-                        AND permit.id BETWEEN floor AND ceiling AND permit.unused_at IS NULL
-                        AND permit.message IS NULL
+                    FROM unnest(phones) AS one CROSS JOIN LATERAL (
+                        SELECT * FROM disputes_permit AS permit
+                        WHERE permit.phone_digest = one AND permit.granted_at > at - interval '24 hours'
+                            AND permit.id >= floor AND (permit.id < ceiling OR permit.id = ceiling)
+                            AND permit.unused_at IS NULL AND permit.message IS NULL
+                        OFFSET 0
+                    ) AS permit
                     UNION
                     SELECT message.id, message.sent_at, loan.customer, message.loan, message.phone_digest,
                            message.channel, message.category
@@ -134,11 +145,15 @@ READING = migrations.RunSQL(
                         permit.request_id, permit.id, encode(permit.phone_digest, 'hex'), permit.loan, permit.channel,
                         permit.category, permit.sending_rule, permit.expires_at, permit.message IS NOT NULL)
                         ORDER BY permit.granted_at)::text
-                    FROM disputes_permit AS permit
-                    WHERE permit.caller = asker AND permit.request_id = ANY (requests)
-                        AND permit.id BETWEEN floor AND ceiling
-                        AND CASE WHEN permit.message IS NULL THEN permit.expires_at > at AND permit.unused_at IS NULL
-                            ELSE permit.granted_at > at - interval '24 hours' END;
+                    FROM unnest(requests) AS one CROSS JOIN LATERAL (
+                        SELECT * FROM disputes_permit AS permit
+                        WHERE permit.caller = asker AND permit.request_id = one
+                            AND permit.id >= floor AND (permit.id < ceiling OR permit.id = ceiling)
+                            AND CASE WHEN permit.message IS NULL
+                                THEN permit.expires_at > at AND permit.unused_at IS NULL
+                                ELSE permit.granted_at > at - interval '24 hours' END
+                        OFFSET 0
+                    ) AS permit;
             END IF;
             RETURN QUERY
                 SELECT 'watermark', json_agg(json_build_array(feed.name, newest.complete_until))::text
