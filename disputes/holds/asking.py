@@ -149,6 +149,12 @@ def _may_be_doubled(body: bytes, items: Sequence[GateItem | None], *, names: int
     return body.count(b'":') != names
 
 
+def read_line(raw: bytes) -> GateItem | None:
+    """One item that stands by itself, or None where it cannot be read or has a name twice."""
+    item = read_item(raw)
+    return None if item is not None and _may_be_doubled(raw, [item], names=0) and _is_doubled(raw) else item
+
+
 def _is_doubled(raw: bytes | msgspec.Raw, *, itself: bool = False) -> bool:
     """Whether the object, or one in it unless `itself`, has a name twice; what nests too deeply to tell does."""
     doubled: list[bool] = []

@@ -13,7 +13,7 @@ import msgspec
 
 from config.fields import keyring
 from config.values.phone import is_plain
-from disputes.holds.asking import read_item
+from disputes.holds.asking import read_item, read_line
 from disputes.holds.rows import PEOPLE, Rows
 
 Form = Literal["csv", "ndjson"]
@@ -28,8 +28,11 @@ PIECE = 1024 * 1024
 """Bytes that are taken apart at a time."""
 
 
+BOM = b"\xef\xbb\xbf"
+
+
 class BadHeader(ValueError):
-    """The first line of a CSV campaign does not name the columns that it needs."""
+    """By its beginning this is no campaign: compressed, or a CSV whose first line does not name what it needs."""
 
 
 @dataclass(slots=True)
@@ -165,13 +168,15 @@ _read_name = msgspec.json.Decoder(_Named)
 def _read_ndjson(raw: bytes, first: int) -> Asked:
     asked = Asked()
     number = first - 1
+    if first == 1:
+        raw = raw.removeprefix(BOM)
     for piece in _pieces(raw):
         heads: list[str] = []
         for line in piece.split(b"\n"):
             number += 1
             if line in (b"", b"\r"):
                 continue
-            item = read_item(line) if len(line) <= LONGEST_LINE else None
+            item = read_line(line) if len(line) <= LONGEST_LINE else None
             asked.rows.add(item)
             # A bad line keeps its request id where that much can be read.
             name = _name_of(line) if item is None else item.request_id

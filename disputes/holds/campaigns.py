@@ -16,11 +16,12 @@ from datetime import datetime
 import msgspec
 
 from config.api.fields import render_instant
-from disputes.holds.campaign_rows import LONGEST_LINE, Asked, Form, reader_of
+from disputes.holds.campaign_rows import BOM, LONGEST_LINE, Asked, BadHeader, Form, reader_of
 from disputes.holds.gate import Answer
 from disputes.holds.rows import Rows
 from disputes.holds.screening import screen_rows
 
+GZIP = b"\x1f\x8b"
 ANSWER_COLUMNS = ("line", "request_id", "outcome", "reasons", "next_allowed_at", "decided_at")
 ROWS = 340_000
 """Lines of one part at most: enough for the database to join rather than to look up."""
@@ -73,7 +74,7 @@ def screen_campaign(
     bytes and lines, and the first line of the CSV. The header of the answers is `answer_header`. Raises BadHeader,
     before anything is answered.
     """
-    source = _Source(chunks, read=read, lines=lines)
+    source = _Source(chunks if read else _unpacked(chunks), read=read, lines=lines)
     if form == "csv" and header is None:
         header = source.first()
     reader = reader_of(form, header or b"")
@@ -89,6 +90,13 @@ def screen_campaign(
             yield part
             del part
             block, asked = following, None if reading is None else reading.result()
+
+
+def _unpacked(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    for place, chunk in enumerate(chunks):
+        if place == 0 and chunk.startswith(GZIP):
+            raise BadHeader("The file is compressed: unpack it first.")
+        yield chunk
 
 
 def answer_header(form: Form) -> bytes:
@@ -115,7 +123,7 @@ class _Source:
         """The first line that is not empty, without its byte order mark. b"" where there is none."""
         while (block := self.take(1)) is not None:
             if block.raw not in (b"\n", b"\r\n", b"\r"):
-                return block.raw.removesuffix(b"\n").removeprefix(b"\xef\xbb\xbf")
+                return block.raw.removesuffix(b"\n").removeprefix(BOM)
         return b""
 
     def take(self, count: int) -> _Block | None:

@@ -90,13 +90,11 @@ class _Run:
         self._out: Path | None = options["out"]
         self._beside = None if self._out is None else self._out.with_name(self._out.name + ".screening")
         self._state = self._find_place()
-        self._answers: BinaryIO = sys.stdout.buffer if self._out is None else self._open_answers(stack, self._out)
+        self._stack = stack
 
     def go(self) -> State:
         state, stopping, stopped = self._state, Stopping(), False
-        if not state.read:
-            self._answers.write(answer_header(self._form))
-            state = replace(state, written=len(answer_header(self._form)))
+        answers: BinaryIO | None = None
         try:
             with (
                 stopping,
@@ -105,9 +103,11 @@ class _Run:
                 ) as show,
             ):
                 for part in self._parts():
-                    self._answers.writelines(part.answers)
+                    if answers is None:
+                        answers, state = self._begin(state)
+                    answers.writelines(part.answers)
                     state = _after(state, part)
-                    self._keep(state)
+                    self._keep(state, answers)
                     show(end=state.read, counts={"screened": state.rows - state.malformed, "error": state.malformed})
                     if stopping.asked and not part.last:
                         stopped = True
@@ -120,10 +120,21 @@ class _Run:
             self._leave(f"Cannot go on ({type(error).__name__}: {str(error).strip()})", returncode=CANNOT_GO_ON)
         if stopped:
             self._leave("Stopped", returncode=STOPPED)
-        self._answers.flush()
+        if answers is None:  # a campaign of no lines
+            answers, state = self._begin(state)
+        answers.flush()
         if self._beside is not None:
             self._beside.unlink(missing_ok=True)
         return state
+
+    def _begin(self, state: State) -> tuple[BinaryIO, State]:
+        """The answers, and their header where nothing was written yet. Not before something can be answered: a file
+        that was named by mistake keeps what it has."""
+        answers: BinaryIO = sys.stdout.buffer if self._out is None else self._open_answers(self._stack, self._out)
+        if state.read:
+            return answers, state
+        answers.write(answer_header(self._form))
+        return answers, replace(state, written=len(answer_header(self._form)))
 
     def _find_place(self) -> State:
         """Where to begin: at the beginning, or with --resume where the answers of an earlier run end."""
@@ -169,12 +180,12 @@ class _Run:
             header=self._state.header.encode() if self._state.read else None,
         )
 
-    def _keep(self, state: State) -> None:
+    def _keep(self, state: State, answers: BinaryIO) -> None:
         """The answers reach the disk before the state that counts on them."""
         if self._beside is None or self._size is None:
             return
-        self._answers.flush()
-        os.fsync(self._answers.fileno())
+        answers.flush()
+        os.fsync(answers.fileno())
         fresh = self._beside.with_name(self._beside.name + ".new")
         with open(fresh, "w") as file:
             json.dump(asdict(state), file)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import json
 from collections.abc import Callable
@@ -136,6 +137,12 @@ class TestOverHttp:
         answer = vendor.post(SCREENINGS, b"x", content_type="text/csv", Content_Encoding="gzip")
         assert answer.status_code == 415
 
+    @pytest.mark.parametrize("form", ["text/csv", "application/x-ndjson"])
+    def test_a_compressed_file(self, vendor: callers.Api, form: str) -> None:
+        answer = vendor.post(SCREENINGS, gzip.compress(as_ndjson(line(1))), content_type=form)
+        assert answer.status_code == 400
+        assert answer.json()["errors"][0]["detail"] == "The file is compressed: unpack it first."
+
     def test_one_bulk_call_too_many_is_asked_to_come_again(
         self, vendor: callers.Api, settings: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -201,6 +208,13 @@ class TestLinesThatCannotBeRead:
         scene.lender()
         rows = screened(vendor, as_csv(line(1)) + bad + b"\n" + as_csv(line(2)).split(b"\n", 1)[1], "text/csv")
         assert [(row["line"], row["reasons"]) for row in rows] == [("2", ""), ("3", "malformed"), ("4", "")]
+
+    def test_a_name_that_comes_twice_spoils_its_line(self, vendor: callers.Api, any_hour: Callable[..., None]) -> None:
+        """A reader of JSON keeps the last without a word: the hold may be on the first."""
+        scene.lender()
+        twice = json.dumps(line(1))[:-1] + f', "phone": "{scene.number(2)}"}}'
+        rows = screened(vendor, as_ndjson(line(1), twice.encode(), line(2)))
+        assert [row["reasons"] for row in rows] == [[], ["malformed"], []]
 
     def test_a_bad_line_keeps_its_request_id_where_that_can_be_read(self, vendor: callers.Api) -> None:
         (row,) = screened(vendor, as_ndjson(line(category="advert")))
@@ -275,6 +289,10 @@ class TestFilesAsTheyCome:
         assert [(row["line"], row["request_id"], row["reasons"]) for row in rows] == [
             (str(n + 2), f"q{n}", "dispute_pending" if n % 3 == 1 else "") for n in range(20)
         ]
+
+    def test_an_ndjson_may_begin_with_a_byte_order_mark(self, vendor: callers.Api) -> None:
+        rows = screened(vendor, "\ufeff".encode() + as_ndjson(line(1), line(2)))
+        assert [row["reasons"] for row in rows] == [[], ["dispute_pending"]]
 
     def test_empty_lines_are_counted_and_are_no_rows(self, vendor: callers.Api) -> None:
         head, first, second = as_csv(line(1), line(2)).split(b"\n")[:3]

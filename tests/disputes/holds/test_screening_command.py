@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import json
 import signal
@@ -108,6 +109,15 @@ def test_what_cannot_be_screened_ends_with_2(tmp_path: Path, campaign: Path, out
     assert ended(campaign, "--out", str(out))[0] == 2
 
 
+@pytest.mark.parametrize("campaign_is", [b"phone\n", gzip.compress(b"phone,channel,category\n")])
+def test_what_cannot_be_screened_leaves_the_answers_of_before(campaign: Path, out: Path, campaign_is: bytes) -> None:
+    run(campaign, "--out", str(out))
+    before = out.read_bytes()
+    campaign.write_bytes(campaign_is)
+    assert ended(campaign, "--out", str(out))[0] == 2
+    assert out.read_bytes() == before
+
+
 @pytest.mark.parametrize("error", [OperationalError("gone"), KeyboardInterrupt()])
 @pytest.mark.parametrize("chunks", [0, 1, 3])
 def test_interrupted_it_goes_on_where_it_stopped(
@@ -151,8 +161,8 @@ def test_a_signal_stops_it_after_the_chunk_that_it_is_at(
 ) -> None:
     keep, sent = screen._Run._keep, []
 
-    def keeping(self: Any, state: Any) -> None:
-        keep(self, state)
+    def keeping(self: Any, state: Any, written: Any) -> None:
+        keep(self, state, written)
         if not sent:
             sent.append(signal.raise_signal(signal.SIGTERM))
 
