@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -102,14 +102,14 @@ class _Chunk:
         while self.left:
             if self.dry_run:
                 owners = reading.read_owners(list(self.left.values()))
-                self._settle(self._decide(owners, lanes=None))
+                self._settle(self._decide(owners, lanes_of=None))
                 return
             # Read before the lanes, to know which they are; a round that finds another owner under them leaves the
             # item.
             owners = reading.read_owners(list(self.left.values()))
-            lanes = {lane for item in self.left.values() for lane in owners.lanes_of(item)}
+            lanes_of = {place: owners.lanes_of(item) for place, item in self.left.items()}
             with transaction.atomic(durable=True):
-                found = self._decide(owners, lanes=lanes)
+                found = self._decide(owners, lanes_of=lanes_of)
             # Only what has been committed is an answer.
             self._settle(found)
             if self.left:
@@ -123,8 +123,8 @@ class _Chunk:
         for place in found:
             del self.left[place]
 
-    def _decide(self, owners: reading.Owners, *, lanes: set[int] | None) -> dict[int, Answer]:
-        """One round. Needs a transaction, which frees the lanes.
+    def _decide(self, owners: reading.Owners, *, lanes_of: Mapping[int, frozenset[int]] | None) -> dict[int, Answer]:
+        """One round. Needs a transaction, which frees the lanes. `lanes_of`: by place; None: nothing is locked.
 
         1. lanes and locks of sending rules without waiting, and in later statements the facts; 2. the items whose locks
         were all got, and whose owners are who they were before, one by one in the order asked; 3. their permits, in one
@@ -132,7 +132,7 @@ class _Chunk:
         """
         read = reading.read_facts(
             items=list(self.left.values()),
-            lanes=None if lanes is None else sorted(lanes),
+            lanes=None if lanes_of is None else sorted(frozenset().union(*lanes_of.values())),
             caller=self.caller,
             pack_at=lambda at: pack_in_force(at=at),
             now=timezone.now(),
@@ -143,7 +143,7 @@ class _Chunk:
         grants: dict[str, tuple[GateItem, Grant]] = {}
         loose: list[Grant] = []
         for place, item in self.left.items():
-            if lanes is not None and not read.is_locked(item, before=owners):
+            if lanes_of is not None and not read.is_locked(item, lanes=lanes_of[place], before=owners):
                 continue
             before = grants.get(item.request_id) if item.request_id else None
             if before is not None:
@@ -159,7 +159,7 @@ class _Chunk:
             elif grant is not None:
                 loose.append(grant)
             found[place] = self._answer(decision, grant)
-        if lanes is not None:
+        if lanes_of is not None:
             write_grants(caller=self.caller, grants=[*(grant for _, grant in grants.values()), *loose])
         return found
 

@@ -94,13 +94,9 @@ class Reading:
     stripes: frozenset[int]
     owners: Owners
 
-    def is_locked(self, item: GateItem, *, before: Owners) -> bool:
-        """Whether all locks of the item were got, and its owners are who they were when its lanes were chosen."""
-        return (
-            before.lanes_of(item) <= self.lanes
-            and stripes_of([item]) <= self.stripes
-            and before.of(item) == self.owners.of(item)
-        )
+    def is_locked(self, item: GateItem, *, lanes: frozenset[int], before: Owners) -> bool:
+        """Whether all locks of the item were got, and its owners are who they were when its `lanes` were chosen."""
+        return lanes <= self.lanes and stripes_of([item]) <= self.stripes and before.of(item) == self.owners.of(item)
 
 
 def stripes_of(items: Iterable[GateItem]) -> frozenset[int]:

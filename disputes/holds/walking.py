@@ -213,6 +213,7 @@ class Walk:
         self.facts = facts
         self._by_key: dict[object, list[Taken]] = {}
         self._customers: dict[str, CustomerFact | None] = {}
+        self._days: dict[str, date] = {}
         self._answered: set[tuple[str, bytes]] = set()
         for one in facts.taken:
             self._count(one)
@@ -310,12 +311,18 @@ class Walk:
         return (known.zones if known else ()) or (self.facts.lender_zone,)
 
     def _day(self, customer: str | None) -> date:
-        return self.facts.at.astimezone(ZoneInfo(self._zones(customer)[0])).date()
+        zone = self._zones(customer)[0]
+        day = self._days.get(zone)
+        if day is None:
+            day = self._days[zone] = self.facts.at.astimezone(ZoneInfo(zone)).date()
+        return day
 
     def _held(self, item: GateItem, customer: str | None, answers: bool) -> set[str]:
         """The reasons of the holds that deny it. A survey is denied as one of somebody with a dispute, whatever the
         hold that it meets of them is for."""
         facts = self.facts
+        if not facts.covers:
+            return set()
         persons = {customer} if customer else set()
         if item.category == "survey":
             persons |= self._own_customers(item)
