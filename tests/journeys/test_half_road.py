@@ -51,6 +51,7 @@ class Story:
 
     def begin(self) -> None:
         due = [(self.today + timedelta(days=days)).date().isoformat() for days in (-5, 25, 55)]
+        sent = self.day(-2, hour=self.today.hour)  # about noon in the customer's zone
         self.send(
             {"type": "sending_rule", "external_id": "R1", "name": "Overdue", "aim": "overdue", "min_dpd": 1},
             customer_line(self.customer, phone=self.phone, time_zones=[noon_zone(self.today)]),
@@ -58,7 +59,7 @@ class Story:
                 line | {"posted_at": self.day(-60)}
                 for line in loan_lines(self.loan, customer=self.customer, due=due, opened_on=self.day(-60)[:10])
             ),
-            message_line(self.message, loan=self.loan, phone=self.phone, sent_at=self.day(-2), posted_at=self.day(-2)),
+            message_line(self.message, loan=self.loan, phone=self.phone, sent_at=sent, posted_at=sent),
             *(
                 {
                     "type": "watermark",
