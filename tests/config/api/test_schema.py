@@ -59,17 +59,17 @@ def test_an_operation_without_a_key_does_not_name_one(schema: dict[str, Any]) ->
 def test_errors_have_one_shape(schema: dict[str, Any]) -> None:
     shape = {"$ref": "#/components/schemas/ErrorAnswer"}
     expected = {
-        ("get", "/api/v1/probes"): {"400", "401", "403", "429"},
-        ("post", "/api/v1/probes"): {"400", "401", "403", "409", "413", "415", "422", "429"},
-        ("post", "/api/v1/probes/{name}"): {"400", "401", "403", "404", "409", "413", "415", "422", "429"},
-        ("post", "/api/v1/plain"): {"400", "401", "403", "413", "415", "429"},
+        ("get", "/api/v1/probes"): {"400", "401", "403", "429", "503"},
+        ("post", "/api/v1/probes"): {"400", "401", "403", "409", "413", "415", "422", "429", "503"},
+        ("post", "/api/v1/probes/{name}"): {"400", "401", "403", "404", "409", "413", "415", "422", "429", "503"},
+        ("post", "/api/v1/plain"): {"400", "401", "403", "413", "415", "429", "503"},
     }
     for (method, path), codes in expected.items():
         answers = operation(schema, method, path)["responses"]
         errors = {code: answer for code, answer in answers.items() if code >= "400"}
         assert set(errors) == codes
         assert [answer["content"]["application/json"]["schema"] for answer in errors.values()] == [shape] * len(codes)
-        assert "Retry-After" in errors["429"]["headers"]
+        assert all("Retry-After" in errors[code]["headers"] for code in ("429", "503"))
 
 
 def test_a_list_is_described_in_pages(schema: dict[str, Any]) -> None:
