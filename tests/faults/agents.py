@@ -104,8 +104,8 @@ def run(told: dict[str, Any], number: int, act: Callable[[random.Random], None])
 
 if __name__ == "__main__":
     told = json.loads(sys.stdin.readline())
-    caller._file = Path(told["log"]).open("w")  # noqa: SIM115 (open as long as the process lives)
     user = User.objects.get(username="supervisor").pk
+    caller._file = Path(told["log"]).open("w")  # noqa: SIM115 (open as long as the process lives)
     threads = [
         threading.Thread(target=run, args=(told, 0, lambda chance: hold_by_hand(told, chance))),
         threading.Thread(target=run, args=(told, 1, lambda chance: decide(chance, user))),

@@ -81,6 +81,11 @@ class Callers:
                 process.wait(timeout=60)
             finally:
                 process.kill()
+        assert [process.returncode for process in self.processes] == [0] * len(self.processes)
+
+    def are_at_it(self) -> bool:
+        """Each opens its log when it is about to begin."""
+        return all(log.exists() for log in self.logs)
 
 
 def kill(service: FaultsStack, part: str, away: float) -> None:
@@ -176,6 +181,7 @@ def test_no_forbidden_order_while_web_worker_and_database_are_killed(
         callers = Callers(service, tmp_path, told)
         lived = 0.0
         try:
+            service.wait_for(callers.are_at_it, seconds=60)
             for lives, part, away in schedule(seed):
                 time.sleep(lives)
                 lived += lives
@@ -217,5 +223,6 @@ def test_no_forbidden_order_while_web_worker_and_database_are_killed(
         assert died > 5
         assert len(kept.holds) > 50
         assert sum(hold.released_at is not None for hold in kept.holds) > 20
+        assert decided > 0
         assert denied["dispute_pending"]
         assert denied["frequency_cap"]
