@@ -166,20 +166,8 @@ READING = migrations.RunSQL(
                     ORDER BY mark.complete_until DESC LIMIT 1
                 ) AS newest;
         END $$;
-
-        CREATE FUNCTION disputes_gate_reading_one(
-            lanes int[], stripes int[], loans text[], phones bytea[], rules text[], asker text, requests text[],
-            look_back interval, floor uuid, ceiling uuid
-        ) RETURNS TABLE (kind text, body text)
-        LANGUAGE plpgsql VOLATILE SET plan_cache_mode = force_generic_plan AS $$
-        BEGIN
-            RETURN QUERY SELECT * FROM disputes_gate_reading(
-                lanes, stripes, loans, phones, rules, asker, requests, look_back, floor, ceiling);
-        END $$;
     """,
     reverse_sql="""
-        DROP FUNCTION disputes_gate_reading_one(
-            int[], int[], text[], bytea[], text[], text, text[], interval, uuid, uuid);
         DROP FUNCTION disputes_gate_reading(
             int[], int[], text[], bytea[], text[], text, text[], interval, uuid, uuid);
     """,
