@@ -72,6 +72,8 @@ def random_lender(rng: random.Random, *, customers: int = 12) -> None:
         if rng.random() < 0.2:
             customer.contact_preferences = {"blocked": [{"from": "00:00", "until": rng.choice(["12:00", "24:00"])}]}
         customer.save()
+    # Of some nothing was ever said but that a loan is theirs.
+    Customer.objects.filter(pk__in=[f"C{n}" for n in range(1, customers + 1) if rng.random() < 0.15]).delete()
     for _ in range(customers):
         day = TODAY + timedelta(days=rng.choice([-30, -2, -1, 0, 1, 2, 30]))
         first, until = rng.choice([(None, None), (day, None), (None, day)])
