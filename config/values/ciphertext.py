@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hmac
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
@@ -52,17 +52,25 @@ class Keyring:
         return self._digest_key[0]
 
     def digest(self, purpose: bytes, data: bytes) -> bytes:
-        """As the function `digest`. What is the same for all data is hashed once a purpose: copies of those two states
-        cost half of what an HMAC made anew does, and an import makes one a line."""
+        """As the function `digest`."""
+        return self.digests(purpose, (data,))[0]
+
+    def digests(self, purpose: bytes, data: Iterable[bytes]) -> list[bytes]:
+        """The digest of each. What is the same for all data is hashed once a purpose: copies of those two states cost
+        half of what an HMAC made anew does, and an import makes one a line."""
         states = self._digests.get(purpose)
         if states is None:
             key = self.digest_key().ljust(64, b"\0")
             states = sha256(key.translate(_INNER) + purpose + b"\0"), sha256(key.translate(_OUTER))
             self._digests[purpose] = states
-        inner, outer = states[0].copy(), states[1].copy()
-        inner.update(data)
-        outer.update(inner.digest())
-        return self._digest_prefix + outer.digest()[:16]
+        begin, end, prefix = states[0].copy, states[1].copy, self._digest_prefix
+        found = []
+        for one in data:
+            inner, outer = begin(), end()
+            inner.update(one)
+            outer.update(inner.digest())
+            found.append(prefix + outer.digest()[:16])
+        return found
 
     @cached_property
     def _digest_prefix(self) -> bytes:

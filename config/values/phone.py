@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import phonenumbers
 
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)
+_LINES = re.compile(rf"(?:{_E164.pattern}\n)*+", re.ASCII)
 
 
 def parse_phone(text: str, *, region: str) -> str:
@@ -33,6 +35,12 @@ def parse_phone(text: str, *, region: str) -> str:
 def is_plain(text: str) -> bool:
     """Whether the text is E.164 already, which `parse_phone` passes as it is."""
     return _E164.fullmatch(text) is not None
+
+
+def are_plain(texts: Sequence[str]) -> bool:
+    """Whether every one of the texts `is_plain`, at a fraction of the cost."""
+    lines = "\n".join(texts) + "\n" if texts else ""
+    return _LINES.fullmatch(lines) is not None and lines.count("\n") == len(texts)
 
 
 def mask_phone(number: str) -> str:

@@ -196,11 +196,8 @@ def _answered(asked: Asked, *, form: Form, caller: str) -> Part:
     asked.rows = Rows()
     at = render_instant(screened.at)
     tails = [_tail(answer, form=form, decided_at=at) for answer in screened.given]
-    chosen, written = iter(screened.chosen), []
-    for heads in asked.heads:
-        # Split at the line's end alone: a text may have other breaks in it.
-        lines = [head + tails[number] for head, number in zip(heads.split("\n"), chosen)]
-        written.append("".join(lines).encode())
+    chosen = map(tails.__getitem__, screened.chosen)
+    written = [heads.answered(chosen).encode() for heads in asked.heads]
     often = Counter(screened.chosen)
     return Part(
         answers=written,

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 import tempfile
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from disputes.holds.walking import GateItem
 
 BLOCK = 20_000
-"""Rows of one text."""
+"""Rows of one text, or a few more."""
 IN_MEMORY = 1024 * 1024
 """Bytes of a part's text that need no file."""
 PEOPLE = frozenset({"survey"})
@@ -73,11 +73,21 @@ class Rows:
             self.add_plain(_escaped(item.request_id), item.phone, _escaped(item.loan), kind)
 
     def add_plain(self, request: str, phone: bytes, loan: str, kind: int) -> None:
-        """The next row, of a kind that `is_plain`; its texts without a character that COPY would have escaped."""
-        self._lines.append(f"{self.count}\t{kind}\t{loan}\t\\\\x{phone.hex()}\t{request}\n")
-        self.count += 1
-        self.sortable += 1
-        if len(self._lines) == BLOCK:
+        """The next row, of a kind that `kind_of` gave; its texts without a character that COPY would have escaped."""
+        self.add_columns([request], [phone], [loan], [kind])
+
+    def add_columns(
+        self, requests: Sequence[str], phones: Iterable[bytes], loans: Iterable[str], kinds: Iterable[int]
+    ) -> None:
+        """The next rows, as `add_plain` adds one."""
+        places = range(self.count, self.count + len(requests))
+        self._lines += [
+            f"{place}\t{kind}\t{loan}\t\\\\x{phone.hex()}\t{request}\n"
+            for place, request, phone, loan, kind in zip(places, requests, phones, loans, kinds)
+        ]
+        self.count += len(places)
+        self.sortable += len(places)
+        if len(self._lines) >= BLOCK:
             self._close_block()
 
     def _close_block(self) -> None:

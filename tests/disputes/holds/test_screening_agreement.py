@@ -18,7 +18,7 @@ from django.db import connection, connections, transaction
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.values.phone import is_plain, parse_phone
+from config.values.phone import are_plain, is_plain, parse_phone
 from disputes.holds import campaign_rows, campaigns, classing, screening
 from disputes.holds import rows as rows_module
 from disputes.holds.asking import WITHOUT_LOAN
@@ -267,6 +267,76 @@ def test_a_plain_phone_is_what_parsing_makes_of_it(head: int, rest: int) -> None
     text = f"+{head}{rest}"
     if is_plain(text):
         assert parse_phone(text, region="CN") == text
+
+
+@given(
+    st.lists(st.from_regex(r"\+[1-9][0-9]{6,14}", fullmatch=True), max_size=5),
+    st.lists(st.text(alphabet="+123\n\r٣ ", max_size=17), max_size=2),
+    st.randoms(),
+)
+def test_phones_are_plain_together_as_each_is_by_itself(plain: list[str], any_: list[str], rng: random.Random) -> None:
+    texts = plain + any_
+    rng.shuffle(texts)
+    assert are_plain(texts) == all(map(is_plain, texts))
+
+
+_PLAIN = {
+    "request_id": "q",
+    "phone": "+8613800000001",
+    "loan": "L11",
+    "channel": "sms",
+    "category": "urge",
+    "sending_rule": "R7",
+    "vendor": "v",
+}
+_ODD = {
+    "request_id": ["", "é\u2028", '"q"', '"q', "q,q", "q\t", "\\N", "\0"],
+    "phone": ["13800000003", "+86 138", "", "+861380000000٣", "+86138", "+86138000000010000"],
+    "loan": ["L21", "L" * 200, "L" * 201, "L\\", ""],
+    "channel": ["fax", ""],
+    "category": ["reminder", "survey", "service", "nothing", ""],
+    "sending_rule": ["", "R8"],
+    "vendor": ["", '"v', '"v,w"', "v\r", "v,v", "v" * 210],
+    # Instead of the line: of fewer fields, of more, or two that have as many as two rows.
+    "line": [
+        "",
+        "\r",
+        "a",
+        "a,b,c,d,e,f,g,h",
+        "q,+8613800000001,L11,sms,urge,R7\na,q,+8613800000001,L11,sms,urge,R7,v",
+    ],
+}
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in _ODD.items() for value in values])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_lines_read_together_are_what_each_is_by_itself(name: str, value: str, end: str) -> None:
+    """Rows, their kinds and how their answers begin, wherever the columns stand and an odd line is."""
+    rng = random.Random(name + value)
+    for place in (0, 1, 9, 19):
+        header = rng.sample(list(_PLAIN), len(_PLAIN)) if place else list(_PLAIN)
+        lines = []
+        for number in range(20):
+            cells = _PLAIN | {"request_id": f"q{number}"} | ({name: value} if number == place else {})
+            lines.append(cells.get("line", ",".join(cells[column] for column in header)))
+        raw = end.join(lines).encode()
+        reader = campaign_rows.reader_of("csv", ",".join(header).encode())
+        together = reader(raw, 2)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(campaign_rows._CsvReader, "_read_columns", lambda *_: False)
+            alone = reader(raw, 2)
+        assert _read(together) == _read(alone)
+        assert any(heads.first is not None for heads in together.heads), "plain lines are read together"
+        assert all(heads.first is None for heads in alone.heads)
+
+
+def _read(asked: campaign_rows.Asked) -> tuple[list[GateItem | None], str]:
+    places = [place for place in range(asked.rows.count) if place not in asked.rows.malformed]
+    items = dict(asked.rows.items(places))
+    tails = iter(["answer\n"] * asked.rows.count)
+    return [items.get(place) for place in range(asked.rows.count)], "".join(
+        heads.answered(tails) for heads in asked.heads
+    )
 
 
 @given(
