@@ -32,8 +32,12 @@ Members = Sequence[int]
 """The places of rows that must be answered alike; a place may stand there twice."""
 
 # So that the rows of one part are joined and grouped by hashes that fit in memory: the service's own default is for
-# single calls, and the planner takes every row for a class of its own, which it would sort.
-_SETTINGS = "SET LOCAL jit = off; SET LOCAL work_mem = '64MB'; SET LOCAL enable_sort = off"
+# single calls, and the planner takes every row for a class of its own, which it would sort. Other parts are answered at
+# the same time, so that no part needs more than its own process.
+_SETTINGS = (
+    "SET LOCAL jit = off; SET LOCAL work_mem = '64MB'; SET LOCAL enable_sort = off;"
+    " SET LOCAL max_parallel_workers_per_gather = 0"
+)
 _TABLE = """
 CREATE TEMP TABLE screened (n int, kind int, loan text COLLATE "C", phone bytea, request text COLLATE "C")
     ON COMMIT DROP
@@ -106,11 +110,12 @@ _HELD = """held_{scope} AS (
     GROUP BY name
 )"""
 _SCOPES = {
-    "l": "SELECT loan FROM screened",
-    "c": "SELECT customer FROM named WHERE customer IS NOT NULL",
-    "p": "SELECT encode(phone, 'hex') FROM screened",
+    "l": ("named.loan", "SELECT loan FROM screened"),
+    "c": ("named.customer", "SELECT customer FROM named WHERE customer IS NOT NULL"),
+    "p": ("encode(named.phone, 'hex')", "SELECT encode(phone, 'hex') FROM screened"),
 }
-"""Whom or what a hold covers that a row may name, by the letter of its key, and the rows' own names for it."""
+"""What a hold covers that a row may name, by the letter of its key: the name that a row has, and all that the rows
+have."""
 # One look through the index, in its order: where more holds stand than a part has rows, reading all costs more.
 _AMONG = "AND cover.key = ANY (ARRAY(SELECT '{scope}:' || name FROM ({names}) AS asked (name)))"
 MANY_COVERS = 100_000
@@ -149,15 +154,13 @@ LEFT JOIN (
     SELECT external_id, time_zones, contact_preferences FROM disputes_customer
     WHERE CASE WHEN time_zones IN (%(home)s, '{{}}') AND contact_preferences = '{{}}' THEN 0 ELSE 1 END = 1
 ) AS customer ON customer.external_id = named.customer
-LEFT JOIN held_l ON held_l.name = named.loan
-LEFT JOIN held_c ON held_c.name = named.customer
-LEFT JOIN held_p ON held_p.name = encode(named.phone, 'hex')
+{joins}
 WHERE named.account IS NOT NULL
     AND (phone.customer IS NULL OR (
         (phone.first IS NULL OR phone.first <= %(first_day)s) AND (phone.until IS NULL OR phone.until >= %(last_day)s)))
     {apart}
-GROUP BY named.kind, named.account, named.today, named.dated, held_l.holds, held_c.holds, held_p.holds,
-    customer.time_zones, customer.contact_preferences, phone.customer IS NOT NULL
+GROUP BY named.kind, named.account, named.today, named.dated, customer.time_zones, customer.contact_preferences,
+    phone.customer IS NOT NULL {holds}
 """
 _APART = "AND NOT EXISTS (SELECT FROM apart WHERE apart.n = named.n)"
 
@@ -199,7 +202,8 @@ def _staged(rows: Rows, asked: Mapping[str, Any]) -> Sequence[Members]:
         with cursor.copy("COPY pg_temp.screened FROM STDIN") as copy:
             for block in rows.copied():
                 copy.write(block)
-        # What the planner needs to know: how many rows, and how many loans.
+        # What the planner needs to know: how many rows, and how many loans. A small sample tells.
+        cursor.execute("SET LOCAL default_statistics_target = 10")
         cursor.execute("ANALYZE pg_temp.screened (loan)")
         found = _classes(_STAGED, asked)
         cursor.execute("DROP TABLE pg_temp.screened")
@@ -210,26 +214,31 @@ def _classes(source: str, asked: Mapping[str, Any]) -> Sequence[Members]:
     with connection.cursor() as cursor:
         cursor.execute(_SETTINGS)
         apart = _looked_apart(cursor, asked)
+        held = {scope: stand for scope in _SCOPES if (stand := _standing(cursor, scope))}
         steps = [source, _NAMED.format(today=asked["today"])]
-        steps += [_held(scope, many=_many_stand(cursor, scope)) for scope in _SCOPES]
+        steps += [_held(scope, many=stand >= MANY_COVERS) for scope, stand in held.items()]
         if apart:
             steps.append(f"apart AS ({' UNION '.join(apart)})")
-        statement = f"WITH {', '.join(steps)} {_CLASSES.format(apart=_APART if apart else '')}"
-        cursor.execute(statement, asked)
+        classes = _CLASSES.format(
+            joins=" ".join(f"LEFT JOIN held_{scope} ON held_{scope}.name = {_SCOPES[scope][0]}" for scope in held),
+            holds="".join(f", held_{scope}.holds" for scope in held),
+            apart=_APART if apart else "",
+        )
+        cursor.execute(f"WITH {', '.join(steps)} {classes}", asked)
         return [members for (members,) in cursor.fetchall()]
+
+
+def _standing(cursor: Any, scope: str) -> int:
+    """How many covers of the scope stand, but no more than it takes to be many."""
+    standing = _STANDING.format(scope=scope)
+    cursor.execute(f"SELECT count(*) FROM (SELECT FROM {standing} LIMIT %s) AS counted", [max(MANY_COVERS, 1)])
+    return int(cursor.fetchone()[0])
 
 
 def _held(scope: str, *, many: bool) -> str:
     """The step that says which holds stand, for each name of the scope; `many`: only for the rows' own names."""
-    among = _AMONG.format(scope=scope, names=_SCOPES[scope]) if many else ""
+    among = _AMONG.format(scope=scope, names=_SCOPES[scope][1]) if many else ""
     return _HELD.format(scope=scope, standing=_STANDING.format(scope=scope), among=among)
-
-
-def _many_stand(cursor: Any, scope: str) -> bool:
-    """It bears on the plan alone."""
-    standing = _STANDING.format(scope=scope)
-    cursor.execute(f"SELECT count(*) FROM (SELECT FROM {standing} LIMIT %s) AS counted", [max(MANY_COVERS, 0)])
-    return bool(cursor.fetchone()[0] >= MANY_COVERS)
 
 
 def _looked_apart(cursor: Any, asked: Mapping[str, Any]) -> list[str]:
