@@ -1,19 +1,22 @@
 """Campaign files: what is to be sent, a message a line, as CSV or NDJSON; and the answers, in the same form and order.
 
 One line is one row, also in CSV: no field of a row has a line break in it. A line that cannot be read is a row that is
-denied as `malformed`; an empty line is no row, but is counted. While the database answers one part, another thread
-reads the next one's rows.
+denied as `malformed`; an empty line is no row, but is counted. While the database answers two parts, each on a
+connection of its own, another thread reads the next one's rows.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 import msgspec
+from django.db import connection
 
 from config.api.fields import render_instant
 from disputes.holds.campaign_rows import BOM, LONGEST_LINE, Asked, BadHeader, Form, reader_of
@@ -23,10 +26,12 @@ from disputes.holds.screening import screen_rows
 
 GZIP = b"\x1f\x8b"
 ANSWER_COLUMNS = ("line", "request_id", "outcome", "reasons", "next_allowed_at", "decided_at")
-ROWS = 340_000
+ROWS = 500_000
 """Lines of one part at most: enough for the database to join rather than to look up."""
-SIZE = 20 * 1024 * 1024
+SIZE = 32 * 1024 * 1024
 """Bytes of a campaign from which on a part is full, so that memory stays flat."""
+AT_ONCE = 2
+"""Parts that are answered at the same time."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -40,9 +45,9 @@ class Part:
     allowed: int
     malformed: int
     decided_at: datetime
-    header: str = ""
-    read: int = 0
-    lines: int = 0
+    header: str
+    read: int
+    lines: int
     last: bool = False
 
 
@@ -69,27 +74,50 @@ def screen_campaign(
 ) -> Iterator[Part]:
     """Answers a campaign part by part, in its order; memory does not grow with its length.
 
-    `chunks`: its bytes, in pieces of any size, read by the calling thread, one part ahead. `rows_at_once`: lines of a
+    `chunks`: its bytes, in pieces of any size, read by the calling thread, some parts ahead. `rows_at_once`: lines of a
     part at most. `read`, `lines`, `header`: where an interrupted screening goes on: how much `chunks` leaves out, in
-    bytes and lines, and the first line of the CSV. The header of the answers is `answer_header`. Raises BadHeader,
-    before anything is answered.
+    bytes and lines, and the first line of the CSV. The header of the answers is `answer_header`. A campaign of one part
+    is answered on the caller's connection, and so is any inside a transaction, whose snapshot no other connection has;
+    one of more parts on `AT_ONCE` others. Raises BadHeader, before anything is answered.
     """
     source = _Source(chunks if read else _unpacked(chunks), read=read, lines=lines)
     if form == "csv" and header is None:
         header = source.first()
     reader = reader_of(form, header or b"")
-    with ThreadPoolExecutor(1) as ahead:
-        block = source.take(rows_at_once)
-        asked = None if block is None else reader(block.raw, block.first)
-        while block is not None and asked is not None:
-            following = source.take(rows_at_once)
-            reading = None if following is None else ahead.submit(reader, following.raw, following.first)
-            part = _answered(asked, form=form, caller=caller)
-            part.header = (header or b"").decode()
-            part.read, part.lines, part.last = block.read, block.lines, following is None
-            yield part
-            del part
-            block, asked = following, None if reading is None else reading.result()
+    following = source.take(rows_at_once)
+    waiting: deque[Callable[[], Part]] = deque()
+    with ThreadPoolExecutor(1) as reading, ThreadPoolExecutor(AT_ONCE) as answering:
+        at_once = 1
+        try:
+            while following is not None or waiting:
+                while following is not None and len(waiting) <= at_once:
+                    block, following = following, source.take(rows_at_once)
+                    if following is not None and not connection.in_atomic_block:
+                        at_once = AT_ONCE
+                    asked = reading.submit(reader, block.raw, block.first)
+                    block.raw = b""  # the reader has it
+                    work = partial(_answered, asked, form=form, caller=caller, header=header or b"", block=block)
+                    if at_once > 1:
+                        waiting.append(answering.submit(copy_context().run, _on_own_connection, work).result)
+                    else:
+                        waiting.append(work)
+                    del asked, work
+                part = waiting.popleft()()
+                part.last = following is None and not waiting
+                yield part
+                del part
+        finally:
+            # Whoever stops, or fails, waits for what has begun alone.
+            reading.shutdown(wait=False, cancel_futures=True)
+            answering.shutdown(wait=False, cancel_futures=True)
+
+
+def _on_own_connection(work: Callable[[], Part]) -> Part:
+    """In a thread of its own, whose connection nobody else closes."""
+    try:
+        return work()
+    finally:
+        connection.close()
 
 
 def _unpacked(chunks: Iterable[bytes]) -> Iterator[bytes]:
@@ -187,8 +215,9 @@ def _end_of_line(piece: bytes, count: int) -> int:
     return end
 
 
-def _answered(asked: Asked, *, form: Form, caller: str) -> Part:
-    """The part, but for its place in the campaign."""
+def _answered(reading: Future[Asked], *, form: Form, caller: str, header: bytes, block: _Block) -> Part:
+    """The part, but for whether it is the last."""
+    asked = reading.result()
     rows = asked.rows
     screened, malformed = screen_rows(rows, caller=caller), len(rows.malformed)
     # What the answers do not need makes room for them.
@@ -205,6 +234,9 @@ def _answered(asked: Asked, *, form: Form, caller: str) -> Part:
         allowed=sum(often[number] for number, answer in enumerate(screened.given) if not answer.reasons),
         malformed=malformed,
         decided_at=screened.at,
+        header=header.decode(),
+        read=block.read,
+        lines=block.lines,
     )
 
 
