@@ -225,13 +225,16 @@ def _classes(source: str, asked: Mapping[str, Any]) -> Sequence[Members]:
             apart=_APART if apart else "",
         )
         cursor.execute(f"WITH {', '.join(steps)} {classes}", asked)
-        return [members for (members,) in cursor.fetchall()]
+        found = [members for (members,) in cursor.fetchall()]
+        # The walk that follows sorts where that is better.
+        cursor.execute("SET LOCAL enable_sort = DEFAULT")
+        return found
 
 
 def _standing(cursor: Any, scope: str) -> int:
     """How many covers of the scope stand, but no more than it takes to be many."""
     standing = _STANDING.format(scope=scope)
-    cursor.execute(f"SELECT count(*) FROM (SELECT FROM {standing} LIMIT %s) AS counted", [max(MANY_COVERS, 1)])
+    cursor.execute(f"SELECT count(*) FROM (SELECT FROM {standing} LIMIT %s) AS counted", [MANY_COVERS])
     return int(cursor.fetchone()[0])
 
 

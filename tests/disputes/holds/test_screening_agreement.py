@@ -176,15 +176,18 @@ def test_of_lenders_made_at_random(seed: int, monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("form", ["csv", "ndjson"])
+@pytest.mark.parametrize("many", [True, False], ids=["many holds", "few holds"])
 @pytest.mark.parametrize("temporary", [True, False], ids=["staged", "sent along"])
-def test_whatever_way_the_rows_come(form: Form, temporary: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """From a file in parts, read by the fast way and the slow one; staged, or sent along and the holds looked up."""
+def test_whatever_way_the_rows_come(form: Form, temporary: bool, many: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From a file in parts, read by the fast way and the slow one; staged, or sent along; the holds looked up, where
+    many stand, or joined."""
     monkeypatch.setattr("disputes.outbox.queue.send", lambda ids: 0)
     monkeypatch.setattr(campaign_rows, "PIECE", 500)
     monkeypatch.setattr(rows_module, "BLOCK", 40)
+    if many:
+        monkeypatch.setattr(classing, "MANY_COVERS", 1)
     if not temporary:
         # Refused, as to a role that may make no temporary table.
-        monkeypatch.setattr(classing, "MANY_COVERS", -1)
         monkeypatch.setattr(classing, "_TABLE", "SET LOCAL ROLE pg_monitor; SELECT FROM disputes_loan")
     rng = random.Random(form)
     random_lender(rng)
