@@ -44,6 +44,7 @@ bench: dev
 	$(BIN)/python -m benchmarks.gate
 	$(BIN)/python -m benchmarks.opening
 	$(BIN)/python -m benchmarks.gate_connections
+	$(BIN)/python -m benchmarks.screening --holds 500000
 	$(BIN)/python -m benchmarks.judging
 	$(BIN)/python -m benchmarks.importing
 	$(BIN)/python -m benchmarks.rechecking
