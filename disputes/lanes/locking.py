@@ -74,7 +74,7 @@ def take_rules(rules: Iterable[str]) -> None:
     """Waits until no decision about these sending rules (their external ids) is in flight, and keeps others from being
     made until the commit. Taken after lanes, before any other row, and in order, so that nobody deadlocks.
 
-    Decisions share the locks and only ever try for them (`disputes_gate_reading`): from the moment somebody waits here
+    Decisions share the locks and only ever try for them (`disputes_gate_facts`): from the moment somebody waits here
     PostgreSQL refuses every new one, so that a rule in steady use is held after those in flight at the latest. Who
     reads the permits that are out does so in a later statement. Needs what `take_lanes` needs.
     """

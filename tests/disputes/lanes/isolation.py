@@ -203,7 +203,7 @@ def _gate_reading() -> str:
     item = GateItem(request_id="", phone=PHONE, loan="L1", channel="sms", category="urge", sending_rule="R1")
     with CaptureQueriesContext(connection) as asked:
         read_facts(items=[item], lanes=None, caller="c", pack_at=lambda at: pack_in_force(at=at), now=timezone.now())
-    (call,) = [one["sql"].partition(" FROM ")[2] for one in asked if "disputes_gate_reading" in one["sql"]]
+    (call,) = [one["sql"].partition(" FROM ")[2] for one in asked if "disputes_gate_facts" in one["sql"]]
     for theirs, ours in (("NULL::int[]", "lanes"), ("NULL::int", "stripes[1]"), ("'L1'", "loans[1]")):
         assert call.count(theirs) == 1, call
         call = call.replace(theirs, ours)
