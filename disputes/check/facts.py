@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from typing import NamedTuple
 
 ALWAYS = datetime(1, 1, 1, tzinfo=UTC)
 """The `posted_at` of what was always known."""
@@ -265,8 +266,7 @@ class Claim:
     claimed_payments: tuple[ClaimedPayment, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Position:
+class Position(NamedTuple):
     """An account as the records know it now, as the gate keeps it: it stores nothing that ages.
 
     `lines`: (due_on, amount) of the schedule in force, oldest first; `paid`: the sum of the repayments that stand.

@@ -11,6 +11,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from functools import lru_cache
 from itertools import accumulate
+from operator import itemgetter
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -51,12 +52,16 @@ class Standing(NamedTuple):
     paused: bool
 
 
+_due_on = itemgetter(0)
+
+
 @lru_cache(maxsize=1024)
 def zone_named(name: str) -> ZoneInfo:
     """The zone of an IANA name. Raises ZoneInfoNotFoundError."""
     return ZoneInfo(name)
 
 
+@lru_cache(maxsize=4096)
 def local_day(at: datetime, time_zone: str) -> date:
     """The local date of an aware instant."""
     return at.astimezone(zone_named(time_zone)).date()
@@ -64,7 +69,7 @@ def local_day(at: datetime, time_zone: str) -> date:
 
 def standing(*, position: Position, at: datetime) -> Standing:
     """How the account of `position` stands at `at` (aware). Lines may come in any order."""
-    lines = sorted(position.lines, key=_by_due_date)
+    lines = sorted(position.lines, key=_due_on)
     due, sums = [due_on for due_on, _ in lines], list(accumulate([amount for _, amount in lines]))
     return stands(local_day(at, position.time_zone), due, sums, position.paid, position, position)
 
@@ -145,10 +150,6 @@ def _next_due(due: Sequence[date], sums: Sequence[Decimal], paid: Decimal, first
         return None, ZERO
     day = due[first]
     return day, sums[bisect_right(due, day, first) - 1] - before
-
-
-def _by_due_date(line: Line) -> date:
-    return line[0]
 
 
 def is_settled(settled_on: date | None, written_off_on: date | None, day: date) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import msgspec
 import structlog
 from django.db import transaction
 from django.utils import timezone
@@ -28,16 +29,14 @@ WAIT = 2.0
 _NAP = (0.002, 0.006)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Permitted:
+class Permitted(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The permit of an item that is allowed. `id` None: a dry run grants none."""
 
     id: uuid.UUID
     expires_at: datetime
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What the gate says of one item."""
 
     reasons: tuple[str, ...]

@@ -16,6 +16,7 @@ from django.db import connection
 
 from config.values.ids import floor_of
 from disputes.check.facts import Position
+from disputes.holds.arrays import array_of_digests, array_of_numbers, array_of_texts
 from disputes.holds.permits import CLOCKS_DIFFER, COUNTS_FOR
 from disputes.holds.replies import read_replies
 from disputes.holds.walking import (
@@ -26,15 +27,16 @@ from disputes.holds.walking import (
     LivePermit,
     PhoneFact,
     RuleFact,
-    Taken,
     request_of,
 )
 from disputes.lanes.locking import check_outermost, lane_of_customer, lane_of_loan, lane_of_phone, stripe_of_rule
 from disputes.policy.caps import Contact
-from disputes.policy.contact_hours import read_preferences
+from disputes.policy.contact_hours import NO_WISHES, read_preferences
 from disputes.policy.freshness import feeds_behind
 from disputes.policy.packs import Pack
 from disputes.records.building import arrangements, periods
+
+_NOBODY: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,16 +49,15 @@ class Owners:
     def of(self, item: GateItem) -> tuple[str | None, frozenset[str]]:
         """What the item's lanes hang on: its loan's customer; without a loan, the customers whose own phone it is."""
         if item.loan is not None:
-            return self.loans.get(item.loan), frozenset()
-        return None, self.phones.get(item.phone, frozenset())
+            return self.loans.get(item.loan), _NOBODY
+        return None, self.phones.get(item.phone, _NOBODY)
 
     def lanes_of(self, item: GateItem) -> frozenset[int]:
         """The phone's and the loan's customer's; without a loan, those of the customers whose own phone it is."""
         customer, own = self.of(item)
-        lanes = {lane_of_phone(item.phone), *(lane_of_customer(one) for one in own)}
         if item.loan is not None:
-            lanes.add(lane_of_loan(loan=item.loan, customer=customer))
-        return frozenset(lanes)
+            return frozenset((lane_of_phone(item.phone), lane_of_loan(loan=item.loan, customer=customer)))
+        return frozenset((lane_of_phone(item.phone), *map(lane_of_customer, own)))
 
 
 def read_owners(items: Sequence[GateItem]) -> Owners:
@@ -72,13 +73,14 @@ def read_owners(items: Sequence[GateItem]) -> Owners:
             owner.update(cursor.fetchall())
         elif loans:
             cursor.execute(
-                "SELECT external_id, customer FROM disputes_loan WHERE external_id = ANY (%s::text[])", [sorted(loans)]
+                "SELECT external_id, customer FROM disputes_loan WHERE external_id = ANY (%s::text[])",
+                [array_of_texts(sorted(loans))],
             )
             owner.update(cursor.fetchall())
         if bare:
             cursor.execute(
-                "SELECT digest, customer FROM disputes_customerphone WHERE digest = ANY (%s) AND role = 'own'",
-                [sorted(bare)],
+                "SELECT digest, customer FROM disputes_customerphone WHERE digest = ANY (%s::bytea[]) AND role = 'own'",
+                [array_of_digests(sorted(bare))],
             )
             for digest, customer in cursor.fetchall():
                 own.setdefault(bytes(digest), set()).add(customer)
@@ -96,7 +98,9 @@ class Reading:
 
     def is_locked(self, item: GateItem, *, lanes: frozenset[int], before: Owners) -> bool:
         """Whether all locks of the item were got, and its owners are who they were when its `lanes` were chosen."""
-        return lanes <= self.lanes and stripes_of([item]) <= self.stripes and before.of(item) == self.owners.of(item)
+        if item.sending_rule is not None and stripe_of_rule(item.sending_rule) not in self.stripes:
+            return False
+        return lanes <= self.lanes and before.of(item) == self.owners.of(item)
 
 
 def stripes_of(items: Iterable[GateItem]) -> frozenset[int]:
@@ -141,13 +145,13 @@ def read_facts(
         owner={row[0]: row[1] for row in rows["loan"]},
         positions={row[0]: partial(_position, row) for row in rows["loan"]},
         phones=phones,
-        customers={row[0]: partial(_customer, row) for row in rows["customer"]},
+        customers=_customers(rows["customer"]),
         rules={name: RuleFact(aim=aim or None, min_dpd=min_dpd) for name, aim, min_dpd in rows["rule"]},
         covers=covers,
         behind=feeds_behind(pack=pack, reached=dict(rows["watermark"]), at=at),
         live={row[0]: _live(row) for row in rows["live"] if not row[-1]},
         sent=frozenset(request_of(row[0], _live(row)) for row in rows["live"] if row[-1]),
-        taken=[Taken(contact=_contact(row)) for row in rows["contact"]],
+        taken=[_contact(row) for row in rows["contact"]],
         replies=read_replies(items=items, at=at, now=now),
     )
     own = {
@@ -207,11 +211,11 @@ def _call(
 
 
 _READ_ITEMS = (
-    "SELECT kind, body FROM disputes_gate_reading(%s::int[], %s::int[], %s::text[], %s::bytea[], %s::text[], %s,"
+    "SELECT kind, body FROM disputes_gate_facts(%s::int[], %s::int[], %s::text[], %s::bytea[], %s::text[], %s,"
     " %s::text[], make_interval(secs => %s), %s, %s)"
 )
 _READ_ITEM = (
-    "SELECT kind, body FROM disputes_gate_reading_item(%s::int[], %s::int, %s, %s, %s, %s, %s,"
+    "SELECT kind, body FROM disputes_gate_facts_of_item(%s::int[], %s::int, %s, %s, %s, %s, %s,"
     " make_interval(secs => %s), %s, %s)"
 )
 Ids = tuple[uuid.UUID, uuid.UUID]
@@ -226,13 +230,13 @@ def _for_items(
     between: Ids,
 ) -> list[Any]:
     return [
-        None if lanes is None else sorted(lanes),
-        list(stripes),
-        sorted({item.loan for item in items if item.loan is not None}),
-        sorted({item.phone for item in items}),
-        sorted({item.sending_rule for item in items if item.sending_rule is not None}),
+        None if lanes is None else array_of_numbers(lanes),
+        array_of_numbers(stripes),
+        array_of_texts(sorted({item.loan for item in items if item.loan is not None})),
+        array_of_digests(sorted({item.phone for item in items})),
+        array_of_texts(sorted({item.sending_rule for item in items if item.sending_rule is not None})),
         caller,
-        sorted({item.request_id for item in items if item.request_id}),
+        array_of_texts(sorted({item.request_id for item in items if item.request_id})),
         look_back.total_seconds(),
         *between,
     ]
@@ -248,7 +252,7 @@ def _for_item(
 ) -> list[Any]:
     """Plain values: an array that the driver writes costs a single decision more than what stands in it."""
     return [
-        None if lanes is None else f"{{{','.join(map(str, lanes))}}}",
+        None if lanes is None else array_of_numbers(lanes),
         stripes[0] if stripes else None,
         item.loan,
         item.phone,
@@ -260,9 +264,25 @@ def _for_item(
     ]
 
 
-def _customer(row: CustomerRow) -> CustomerFact:
-    _, zones, wishes = row
-    return CustomerFact(zones=tuple(zones), wishes=read_preferences(wishes))
+def _customers(rows: Iterable[CustomerRow]) -> dict[str, Callable[[], CustomerFact]]:
+    """By customer; those who may be in the same zones, and wish for nothing, share one fact."""
+    usual: dict[tuple[str, ...], Callable[[], CustomerFact]] = {}
+    found = {}
+    for name, zones, wishes in rows:
+        places = tuple(zones)
+        make = partial(_customer, places, wishes) if wishes else usual.get(places)
+        if make is None:
+            make = usual[places] = partial(_same, CustomerFact(zones=places, wishes=NO_WISHES))
+        found[name] = make
+    return found
+
+
+def _same(fact: CustomerFact) -> CustomerFact:
+    return fact
+
+
+def _customer(zones: tuple[str, ...], wishes: Any) -> CustomerFact:
+    return CustomerFact(zones=zones, wishes=read_preferences(wishes))
 
 
 def _contact(row: ContactRow) -> Contact:
@@ -287,7 +307,7 @@ def _live(row: LiveRow) -> LivePermit:
 def _position(row: PositionRow) -> Position:
     """A loan's position, as `disputes.check` reads it."""
     _, _, currency, zone, grace_days, tolerance, settled_on, written_off_on, pauses, kept, due_on, amount, paid = row
-    days, amounts = due_on.split(",") if due_on else [], amount.split(",") if amount else []
+    days, amounts = due_on.split(",") if due_on else (), amount.split(",") if amount else ()
     return Position(
         currency=currency,
         time_zone=zone or settings.LENDER_TIME_ZONE,
@@ -295,8 +315,8 @@ def _position(row: PositionRow) -> Position:
         tolerance=Decimal(tolerance),
         settled_on=settled_on,
         written_off_on=written_off_on,
-        pauses=periods(pauses),
-        arrangements=arrangements(kept),
+        pauses=periods(pauses) if pauses else (),
+        arrangements=arrangements(kept) if kept else (),
         lines=tuple(zip(map(date.fromisoformat, days), map(Decimal, amounts))),
         paid=Decimal(paid),
     )

@@ -10,13 +10,14 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from zoneinfo import ZoneInfo
+
+import msgspec
 
 from disputes.check.facts import Position
 from disputes.check.matter import days_needed
-from disputes.check.standing import standing
-from disputes.policy.caps import CapAnswer, Contact, check_caps
-from disputes.policy.contact_hours import HoursAnswer, Preferences, check_hours
+from disputes.check.standing import local_day, standing
+from disputes.policy.caps import WITHIN, CapAnswer, Contact, check_caps
+from disputes.policy.contact_hours import OPEN, HoursAnswer, Preferences, check_hours
 from disputes.policy.opt_outs import passes_opt_out
 from disputes.policy.packs import Pack
 
@@ -48,8 +49,7 @@ RECIPIENT_GROUNDS = frozenset({"not_my_debt", "third_party_contacted"})
 COLLECTING = frozenset({"reminder", "urge", "warning"})
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class GateItem:
+class GateItem(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One message that somebody wants to send. `phone`: its digest."""
 
     request_id: str
@@ -62,8 +62,7 @@ class GateItem:
     reply_to: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class HoldFact:
+class HoldFact(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a standing hold means to the gate. `why`: of a dispute's hold, the ground."""
 
     reason: str
@@ -71,8 +70,7 @@ class HoldFact:
     why: str = ""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PhoneFact:
+class PhoneFact(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A phone of a customer's, with its days (`until` included)."""
 
     customer: str
@@ -80,20 +78,22 @@ class PhoneFact:
     first: date | None
     until: date | None
 
+    @property
+    def is_always_theirs(self) -> bool:
+        return self.first is None and self.until is None
+
     def is_theirs(self, day: date) -> bool:
         return (self.first is None or self.first <= day) and (self.until is None or day <= self.until)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CustomerFact:
+class CustomerFact(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Where the customer may be, and when they wish to be left alone."""
 
     zones: tuple[str, ...]
     wishes: Preferences
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RuleFact:
+class RuleFact(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     aim: str | None
     min_dpd: int | None
 
@@ -107,8 +107,7 @@ def request_of(request_id: str, asked: GateItem | LivePermit) -> Request:
     return request_id, asked.phone, asked.loan, asked.channel, asked.category, asked.sending_rule
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LivePermit:
+class LivePermit(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A permit of this caller's that lives, by its request: not used, not handed back, not expired."""
 
     id: uuid.UUID
@@ -124,19 +123,13 @@ class LivePermit:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Taken:
-    """A contact that counts under the caps: a message, or a permit without one."""
-
-    contact: Contact
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class GateFacts:
     """What the database says at `at`, its own clock after the lanes were taken.
 
     `owner`: loan → its customer (None: nobody's yet); `positions`, `customers`: made when they are asked for, so that
     what cannot be read spoils its own item alone; `covers`: key → the holds that stand; `behind`: the feeds that are
-    too old to tell; `live`: request id → this caller's permit; `taken`: the contacts that count, in any order;
+    too old to tell; `live`: request id → this caller's permit; `taken`: the contacts that count under the caps, in any
+    order: messages, and permits without one;
     `replies`: a person's own message, by the sender's id and the phone that it came from → the permit of its answer,
     None where there is none yet; `sent`: this caller's requests of the last 24 hours whose message was recorded.
     """
@@ -152,13 +145,12 @@ class GateFacts:
     covers: Mapping[str, Sequence[HoldFact]]
     behind: tuple[str, ...]
     live: Mapping[str, LivePermit]
-    taken: Sequence[Taken]
+    taken: Sequence[Contact]
     replies: Mapping[tuple[str, bytes], uuid.UUID | None] = field(default_factory=dict)
     sent: frozenset[Request] = frozenset()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """`reasons` empty: allowed. `permit`: the one that the same request was given before; `customer`: whose contact
     it is; `answers`: it is the one answer to the person's own message."""
 
@@ -211,9 +203,12 @@ class Walk:
 
     def __init__(self, facts: GateFacts) -> None:
         self.facts = facts
-        self._by_key: dict[object, list[Taken]] = {}
+        self._of_customer: dict[str, list[Contact]] = {}
+        self._of_loan: dict[str, list[Contact]] = {}
+        self._of_phone: dict[str | bytes, list[Contact]] = {}
         self._customers: dict[str, CustomerFact | None] = {}
-        self._days: dict[str, date] = {}
+        self._needs: dict[tuple[str, str | None], int] = {}
+        self._open: dict[tuple[str, bool, int], HoursAnswer] = {}
         self._answered: set[tuple[str, bytes]] = set()
         for one in facts.taken:
             self._count(one)
@@ -222,7 +217,7 @@ class Walk:
         """The decision for the next item; where it is allowed, its slot is taken."""
         decision = self.look(item)
         if decision.allowed and decision.permit is None:
-            self._count(Taken(contact=self._contact(item, decision.customer, self.facts.at)))
+            self._count(self._contact(item, decision.customer, self.facts.at))
             if decision.answers and item.reply_to is not None:
                 self._answered.add((item.reply_to, item.phone))
         return decision
@@ -238,30 +233,31 @@ class Walk:
         if live is not None and not live.is_for(item):
             return Decision(reasons=("malformed",))
         customer, reasons = self._owner(item)
-        answers = self._answers(item, live)
-        reasons |= self._held(item, customer, answers)
+        answers = item.reply_to is not None and self._answers(item, item.reply_to, live)
+        if facts.covers or item.category == "survey":  # whose phone a survey's is must be readable without any hold too
+            reasons |= self._held(item, customer, answers)
         if item.category in COLLECTING and item.loan is not None and customer is not None:
-            reasons |= self._account(item)
-        asks_hours = "unknown_loan" not in reasons
-        hours = self._hours(item, customer, answers=answers) if asks_hours else HoursAnswer(allowed=True)
+            reasons |= self._account(item, item.loan)
+        hours = OPEN if "unknown_loan" in reasons else self._hours_now(item, customer, answers=answers)
         caps = self._caps(item, customer, facts.at)
         if live is None:
-            reasons |= set() if hours.allowed else {"outside_hours"}
-            reasons |= set() if caps.allowed else {"frequency_cap"}
-        sent = bool(item.request_id) and request_of(item.request_id, item) in facts.sent
-        reasons |= {"frequency_cap"} if sent else set()
+            if not hours.allowed:
+                reasons.add("outside_hours")
+            if not caps.allowed:
+                reasons.add("frequency_cap")
+        sent = bool(facts.sent and item.request_id) and request_of(item.request_id, item) in facts.sent
+        if sent:
+            reasons.add("frequency_cap")
         if reasons:
             ordered = tuple(reason for reason in REASONS if reason in reasons)
             opens = None if sent else self._next(item, customer, reasons, hours, caps)
             return Decision(reasons=ordered, next_allowed_at=opens)
         return Decision(permit=live, customer=customer, answers=answers)
 
-    def _answers(self, item: GateItem, live: LivePermit | None) -> bool:
-        """Whether it is the one answer to a message of the person's: nothing has answered that yet, or the permit of
-        this very request has."""
-        if item.reply_to is None:
-            return False
-        key = (item.reply_to, item.phone)
+    def _answers(self, item: GateItem, reply_to: str, live: LivePermit | None) -> bool:
+        """Whether it is the one answer to the message `reply_to` of the person's: nothing has answered that yet, or the
+        permit of this very request has."""
+        key = (reply_to, item.phone)
         if key not in self.facts.replies or key in self._answered:
             return False
         answer = self.facts.replies[key]
@@ -278,10 +274,10 @@ class Walk:
             customer = facts.owner.get(item.loan)
             if customer is None:
                 return None, {"unknown_loan"}
-            theirs = any(
-                phone.customer == customer and phone.is_theirs(self._day(customer)) for phone in self._of(item)
-            )
-            return customer, set() if theirs else {"unknown_phone"}
+            for phone in self._of(item):
+                if phone.customer == customer and (phone.is_always_theirs or phone.is_theirs(self._day(customer))):
+                    return customer, set()
+            return customer, {"unknown_phone"}
         own = sorted(self._own_customers(item))
         if not own and item.category == "survey":
             return None, {"unknown_phone"}
@@ -294,7 +290,7 @@ class Walk:
         return {
             phone.customer
             for phone in self._of(item)
-            if phone.role == "own" and phone.is_theirs(self._day(phone.customer))
+            if phone.role == "own" and (phone.is_always_theirs or phone.is_theirs(self._day(phone.customer)))
         }
 
     def _customer(self, customer: str | None) -> CustomerFact | None:
@@ -311,18 +307,12 @@ class Walk:
         return (known.zones if known else ()) or (self.facts.lender_zone,)
 
     def _day(self, customer: str | None) -> date:
-        zone = self._zones(customer)[0]
-        day = self._days.get(zone)
-        if day is None:
-            day = self._days[zone] = self.facts.at.astimezone(ZoneInfo(zone)).date()
-        return day
+        return local_day(self.facts.at, self._zones(customer)[0])
 
     def _held(self, item: GateItem, customer: str | None, answers: bool) -> set[str]:
         """The reasons of the holds that deny it. A survey is denied as one of somebody with a dispute, whatever the
         hold that it meets of them is for."""
         facts = self.facts
-        if not facts.covers and item.category != "survey":
-            return set()  # of a survey, whose phone it is must be readable all the same
         persons = {customer} if customer else set()
         if item.category == "survey":
             persons |= self._own_customers(item)
@@ -347,17 +337,19 @@ class Walk:
         of_persons = reasons - {"opted_out", "rule_paused"}
         return reasons | {"dispute_pending"} if item.category == "survey" and of_persons else reasons
 
-    def _account(self, item: GateItem) -> set[str]:
+    def _account(self, item: GateItem, loan: str) -> set[str]:
         """What the account says against it, by the check's own code. A reminder before the due date presupposes
         nothing."""
-        facts = self.facts
-        rule = facts.rules.get(item.sending_rule) if item.sending_rule is not None else None
-        needs = days_needed(
-            category=item.category, aim=rule.aim if rule else None, min_dpd=rule.min_dpd if rule else None
-        )
-        if needs == 0 or item.loan is None:
+        facts, kind = self.facts, (item.category, item.sending_rule)
+        needs = self._needs.get(kind)
+        if needs is None:
+            rule = facts.rules.get(item.sending_rule) if item.sending_rule is not None else None
+            needs = self._needs[kind] = days_needed(
+                category=item.category, aim=rule.aim if rule else None, min_dpd=rule.min_dpd if rule else None
+            )
+        if needs == 0:
             return set()
-        stands = standing(position=facts.positions[item.loan](), at=facts.at)
+        stands = standing(position=facts.positions[loan](), at=facts.at)
         reasons = {"records_stale"} if facts.behind else set()
         if stands.days_past_due < needs:
             reasons.add("not_overdue")
@@ -367,11 +359,19 @@ class Walk:
             reasons.add("arrangement")
         return reasons
 
-    def _hours(self, item: GateItem, customer: str | None, at: datetime | None = None, *, answers: bool) -> HoursAnswer:
+    def _hours_now(self, item: GateItem, customer: str | None, *, answers: bool) -> HoursAnswer:
+        """As `_hours` at the walk's instant: once for all who have the same zones and wishes."""
+        kind = (item.category, answers, id(self._customer(customer)))  # which lives as long as the facts
+        hours = self._open.get(kind)
+        if hours is None:
+            hours = self._open[kind] = self._hours(item, customer, self.facts.at, answers=answers)
+        return hours
+
+    def _hours(self, item: GateItem, customer: str | None, at: datetime, *, answers: bool) -> HoursAnswer:
         known = self._customer(customer)
         return check_hours(
             pack=self.facts.pack,
-            at=at or self.facts.at,
+            at=at,
             zones=self._zones(customer),
             preferences=known.wishes if known else None,
             category=item.category,
@@ -383,21 +383,25 @@ class Walk:
             at=at, customer=customer, loan=item.loan, phone=item.phone, channel=item.channel, category=item.category
         )
 
-    def _count(self, taken: Taken) -> None:
-        contact = taken.contact
-        for key in (("c", contact.customer), ("l", contact.loan), ("p", contact.phone)):
-            if key[1] is not None:
-                self._by_key.setdefault(key, []).append(taken)
+    def _count(self, contact: Contact) -> None:
+        if contact.customer is not None:
+            self._of_customer.setdefault(contact.customer, []).append(contact)
+        if contact.loan is not None:
+            self._of_loan.setdefault(contact.loan, []).append(contact)
+        if contact.phone is not None:
+            self._of_phone.setdefault(contact.phone, []).append(contact)
 
     def _caps(self, item: GateItem, customer: str | None, at: datetime) -> CapAnswer:
-        pack = self.facts.pack
-        if not pack.caps_for(channel=item.channel, category=item.category):
-            return CapAnswer(allowed=True)
-        near: dict[int, Contact] = {}
-        for key in (("c", customer), ("l", item.loan), ("p", item.phone)):
-            near.update((id(taken), taken.contact) for taken in self._by_key.get(key, ()))
+        """Whether the caps leave a slot, given what shares the item's customer, loan or phone."""
+        theirs = self._of_customer.get(customer, ()) if customer is not None else ()
+        loans = self._of_loan.get(item.loan, ()) if item.loan is not None else ()
+        phones = self._of_phone.get(item.phone, ())
+        if not (theirs or loans or phones):
+            return WITHIN  # no cap is below one
+        near = {id(contact): contact for contacts in (theirs, loans, phones) for contact in contacts}
         planned = self._contact(item, customer, at)
-        return check_caps(pack=pack, previous=near.values(), planned=planned, zone=self._zones(customer)[0])
+        pack, zone = self.facts.pack, self._zones(customer)[0]
+        return check_caps(pack=pack, previous=near.values(), planned=planned, zone=zone)
 
     def _next(
         self, item: GateItem, customer: str | None, reasons: set[str], hours: HoursAnswer, caps: CapAnswer
@@ -408,8 +412,8 @@ class Walk:
         """
         if not reasons <= PASSES_WITH_TIME:
             return None
-        if caps.allowed:
-            return hours.next_allowed_at
         at = caps.next_allowed_at
+        if at is None:
+            return hours.next_allowed_at
         then = self._hours(item, customer, at, answers=False)
         return at if then.allowed else then.next_allowed_at

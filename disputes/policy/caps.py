@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from disputes.policy.packs import Cap, Pack
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Contact:
+class Contact(NamedTuple):
     """One contact, past or planned. `at`: aware; `customer`, `loan`, `phone`: any stable keys (None: it has none)."""
 
     at: datetime

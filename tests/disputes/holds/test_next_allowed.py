@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from disputes.holds.walking import CustomerFact, Taken, Walk
+from disputes.holds.walking import CustomerFact, Walk
 from disputes.policy.caps import Contact
 from disputes.policy.contact_hours import read_preferences
 from tests.disputes.holds.test_walking import P1, P2, facts, item, overdue
@@ -58,11 +58,9 @@ def test_at_that_instant_it_is_allowed_and_not_a_moment_before(
     at = change + timedelta(minutes=minutes)
     wishes = read_preferences({"blocked": blocked, "agreed": agreed})
     taken = [
-        Taken(
-            contact=Contact(
-                at=at - timedelta(minutes=ago), customer="C1", loan=loan, phone=P1 if ago % 2 else P2,
-                channel="sms", category="urge",
-            )
+        Contact(
+            at=at - timedelta(minutes=ago), customer="C1", loan=loan, phone=P1 if ago % 2 else P2,
+            channel="sms", category="urge",
         )
         for ago, loan in sent
     ]  # fmt: skip

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from disputes.check.facts import Arrangement, Period, Position
 from disputes.holds.models import Reason
@@ -23,7 +23,6 @@ from disputes.holds.walking import (
     LivePermit,
     PhoneFact,
     RuleFact,
-    Taken,
     Walk,
     request_of,
     stops,
@@ -86,9 +85,9 @@ def held(reason: str, source: str = "dispute", why: str = "") -> list[HoldFact]:
     return [HoldFact(reason=reason, source=source, why=why)]
 
 
-def sent(hours_ago: float, *, loan: str = "L1", phone: bytes = P1, customer: str = "C1") -> Taken:
+def sent(hours_ago: float, *, loan: str = "L1", phone: bytes = P1, customer: str = "C1") -> Contact:
     at = NOON - timedelta(hours=hours_ago)
-    return Taken(contact=Contact(at=at, customer=customer, loan=loan, phone=phone, channel="sms", category="urge"))
+    return Contact(at=at, customer=customer, loan=loan, phone=phone, channel="sms", category="urge")
 
 
 def test_an_overdue_account_at_noon_is_allowed() -> None:

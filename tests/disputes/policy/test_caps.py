@@ -82,14 +82,14 @@ def test_only_what_shares_every_key_takes_a_slot():
         assert answer(both, now, contact("2026-03-12T09:00:00+08:00", **other)).allowed
     assert not answer(both, now, contact("2026-03-12T09:00:00+08:00", customer="C2")).allowed
     # A text about no loan shares no slot of a loan, not even with another such text.
-    assert answer(both, replace(now, loan=None), contact("2026-03-12T09:00:00+08:00", loan=None)).allowed
+    assert answer(both, now._replace(loan=None), contact("2026-03-12T09:00:00+08:00", loan=None)).allowed
 
 
 def test_other_channels_and_categories_neither_count_nor_are_stopped():
     now, cap = contact("2026-03-12T10:00:00+08:00"), replace(DAILY, count=1)
     for other in ({"channel": "call"}, {"category": "statutory"}):
         assert answer(cap, now, contact("2026-03-12T09:00:00+08:00", **other)).allowed
-        assert answer(cap, replace(now, **other), contact("2026-03-12T09:00:00+08:00")).allowed
+        assert answer(cap, now._replace(**other), contact("2026-03-12T09:00:00+08:00")).allowed
     assert not answer(cap, now, contact("2026-03-12T09:00:00+08:00", category="reminder")).allowed
 
 
