@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import msgspec
 import structlog
@@ -22,8 +23,10 @@ from disputes.holds.walking import Decision, GateItem, Walk, request_of
 
 log = structlog.get_logger(__name__)
 
-CHUNK = 500
+CHUNK = 2000
 """Items decided in one transaction."""
+PART = 500
+"""Items whose facts are read in one go: while one part is decided, the database reads the next."""
 WAIT = 2.0
 """Seconds for which a chunk tries to get the locks of its items; then those left are `busy`."""
 _NAP = (0.002, 0.006)
@@ -127,39 +130,68 @@ class _Chunk:
 
         1. lanes and locks of sending rules without waiting, and in later statements the facts; 2. the items whose locks
         were all got, and whose owners are who they were before, one by one in the order asked; 3. their permits, in one
-        statement.
+        statement. What has several parts has the facts of all read before any permit is written.
         """
-        read = reading.read_facts(
-            items=list(self.left.values()),
-            lanes=None if lanes_of is None else sorted(frozenset().union(*lanes_of.values())),
-            caller=self.caller,
-            pack_at=lambda at: pack_in_force(at=at),
-            now=timezone.now(),
-        )
-        self.decided_at = read.facts.at
-        walk = Walk(read.facts)
+        places = list(self.left)
+        parts = [places[first : first + PART] for first in range(0, len(places), PART)]
+        if len(parts) == 1:
+            return self._go(owners, lanes_of, parts, [self._asking(parts[0], lanes_of)])
+        with reading.ahead():
+            asked = []
+            for part in parts:
+                asking = self._asking(part, lanes_of)
+                asked.append({**asking, "begun": reading.begin_reading(**asking)})
+            return self._go(owners, lanes_of, parts, asked)
+
+    def _asking(self, part: list[int], lanes_of: Mapping[int, frozenset[int]] | None) -> dict[str, Any]:
+        """What the facts of a part are asked for with."""
+        return {
+            "items": [self.left[place] for place in part],
+            "lanes": None if lanes_of is None else sorted(frozenset().union(*(lanes_of[place] for place in part))),
+            "caller": self.caller,
+            "pack_at": lambda at: pack_in_force(at=at),
+            "now": timezone.now(),
+        }
+
+    def _go(
+        self,
+        owners: reading.Owners,
+        lanes_of: Mapping[int, frozenset[int]] | None,
+        parts: list[list[int]],
+        asked: list[dict[str, Any]],
+    ) -> dict[int, Answer]:
+        """The round's walk, part by part."""
+        walk: Walk | None = None
         found: dict[int, Answer] = {}
-        grants: dict[str, tuple[GateItem, Grant]] = {}
-        loose: list[Grant] = []
-        for place, item in self.left.items():
-            if lanes_of is not None and not read.is_locked(item, lanes=lanes_of[place], before=owners):
-                continue
-            before = grants.get(item.request_id) if item.request_id else None
-            if before is not None:
-                found[place] = self._same_request(item, before)
-                continue
-            decision = self._one(walk, item)
-            if decision is None:
-                found[place] = UNDECIDABLE
-                continue
-            grant = self._grant(item, decision, read.facts.at)
-            if grant is not None and item.request_id:
-                grants[item.request_id] = (item, grant)
-            elif grant is not None:
-                loose.append(grant)
-            found[place] = self._answer(decision, grant)
-        if lanes_of is not None:
-            write_grants(caller=self.caller, grants=[*(grant for _, grant in grants.values()), *loose])
+        before: dict[str, tuple[GateItem, Grant]] = {}
+        for part, asking in zip(parts, asked):
+            read = reading.read_facts(**asking)
+            self.decided_at = read.facts.at
+            if walk is None:
+                walk = Walk(read.facts)
+            else:
+                walk.go_on(read.facts)
+            grants: list[Grant] = []
+            for place in part:
+                item = self.left[place]
+                if lanes_of is not None and not read.is_locked(item, lanes=lanes_of[place], before=owners):
+                    continue
+                given = before.get(item.request_id) if item.request_id else None
+                if given is not None:
+                    found[place] = self._same_request(item, given)
+                    continue
+                decision = self._one(walk, item)
+                if decision is None:
+                    found[place] = UNDECIDABLE
+                    continue
+                grant = self._grant(item, decision, read.facts.at)
+                if grant is not None:
+                    grants.append(grant)
+                    if item.request_id:
+                        before[item.request_id] = (item, grant)
+                found[place] = self._answer(decision, grant)
+            if lanes_of is not None:
+                write_grants(caller=self.caller, grants=grants)
         return found
 
     def _one(self, walk: Walk, item: GateItem) -> Decision | None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -103,6 +104,13 @@ class Reading:
         return lanes <= self.lanes and before.of(item) == self.owners.of(item)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Begun:
+    """A reading that the database works on."""
+
+    cursor: Any
+
+
 def stripes_of(items: Iterable[GateItem]) -> frozenset[int]:
     """The locks of the sending rules that the items name."""
     return frozenset({stripe_of_rule(item.sending_rule) for item in items if item.sending_rule is not None})
@@ -116,19 +124,27 @@ def read_facts(
     pack_at: Callable[[datetime], Pack],
     now: datetime,
     at: datetime | None = None,
+    begun: Begun | None = None,
 ) -> Reading:
     """Locks those of the lanes that nobody holds, and of the items' sending rules that nobody holds alone, without
     waiting, and reads the facts of the items after that.
 
     Needs the outermost transaction, in read committed, whose commit frees the locks. `lanes` None: nothing is locked
     (a dry run). `now`: the process's clock, for what only prunes. `pack_at`: the pack in force at the database's
-    instant. `at`: an instant of the database's clock to decide for; None: that of the reading.
+    instant. `at`: an instant of the database's clock to decide for; None: that of the reading. `begun`: what
+    `begin_reading` said of the same arguments.
     """
     if lanes is not None:
         check_outermost()
-    look_back = pack_at(now).look_back()
-    stripes = () if lanes is None else sorted(stripes_of(items))
-    rows = _call(items=items, lanes=lanes, stripes=stripes, caller=caller, look_back=look_back, now=now)
+    rows = _call(
+        items=items,
+        lanes=lanes,
+        stripes=() if lanes is None else sorted(stripes_of(items)),
+        caller=caller,
+        look_back=pack_at(now).look_back(),
+        now=now,
+        **({} if begun is None else {"begun": begun}),
+    )
     at = at or rows["clock"][0]
     pack = pack_at(at)
     phones: dict[bytes, list[PhoneFact]] = {}
@@ -166,6 +182,34 @@ def read_facts(
     )
 
 
+@contextmanager
+def ahead() -> Iterator[None]:
+    """A block in which the database works on one statement while the answer to another is looked at: what
+    `begin_reading` begins, and what is written, is not waited for. An error of the database may show with a later
+    statement, at the latest where the block ends; put it into the transaction that it should undo."""
+    connection.ensure_connection()
+    with connection.connection.pipeline():
+        yield
+
+
+def begin_reading(
+    *,
+    items: Sequence[GateItem],
+    lanes: Sequence[int] | None,
+    caller: str,
+    pack_at: Callable[[datetime], Pack],
+    now: datetime,
+) -> Begun:
+    """Begins what `read_facts` goes on with, by the same arguments. Needs `ahead`. Statements are answered in the order
+    in which they were begun: what is written after this is not among the facts."""
+    if lanes is not None:
+        check_outermost()
+    cursor = connection.cursor()
+    stripes = () if lanes is None else sorted(stripes_of(items))
+    _execute(cursor, items, lanes, stripes, caller, pack_at(now).look_back(), now)
+    return Begun(cursor=cursor)
+
+
 PhoneRow = tuple[str, str, str, date | None, date | None]
 ContactRow = tuple[datetime, str | None, str | None, str | None, str, str]
 LiveRow = tuple[str, uuid.UUID, str, str | None, str, str, str | None, datetime, bool]
@@ -195,19 +239,34 @@ def _call(
     caller: str,
     look_back: timedelta,
     now: datetime,
+    begun: Begun | None = None,
 ) -> dict[str, Sequence[Any]]:
-    """The rows of the database's function, by kind; for a single decision of the one whose plans are kept."""
-    between = (floor_of(now - COUNTS_FOR - CLOCKS_DIFFER), floor_of(now + CLOCKS_DIFFER))
+    """The rows of the database's function, by kind."""
     rows: dict[str, Sequence[Any]] = dict.fromkeys(_DECODERS, ())
-    with connection.cursor() as cursor:
-        if len(items) == 1:
-            cursor.execute(_READ_ITEM, _for_item(items[0], lanes, stripes, caller, look_back, between))
-        else:
-            cursor.execute(_READ_ITEMS, _for_items(items, lanes, stripes, caller, look_back, between))
+    with connection.cursor() if begun is None else begun.cursor as cursor:
+        if begun is None:
+            _execute(cursor, items, lanes, stripes, caller, look_back, now)
         for kind, body in cursor.fetchall():
             if body is not None:
                 rows[kind] = _DECODERS[kind].decode(body)
     return rows
+
+
+def _execute(
+    cursor: Any,
+    items: Sequence[GateItem],
+    lanes: Sequence[int] | None,
+    stripes: Sequence[int],
+    caller: str,
+    look_back: timedelta,
+    now: datetime,
+) -> None:
+    """Calls the database's function; for a single decision the one whose plans are kept."""
+    between = (floor_of(now - COUNTS_FOR - CLOCKS_DIFFER), floor_of(now + CLOCKS_DIFFER))
+    if len(items) == 1:
+        cursor.execute(_READ_ITEM, _for_item(items[0], lanes, stripes, caller, look_back, between))
+    else:
+        cursor.execute(_READ_ITEMS, _for_items(items, lanes, stripes, caller, look_back, between))
 
 
 _READ_ITEMS = (

@@ -202,6 +202,12 @@ class Walk:
     """Decides the items of one chunk in order. Nothing outside it changes."""
 
     def __init__(self, facts: GateFacts) -> None:
+        self._granted: list[Contact] = []
+        self._answered: set[tuple[str, bytes]] = set()
+        self.go_on(facts)
+
+    def go_on(self, facts: GateFacts) -> None:
+        """Turns to other items, by facts that know nothing yet of the slots which this walk took."""
         self.facts = facts
         self._of_customer: dict[str, list[Contact]] = {}
         self._of_loan: dict[str, list[Contact]] = {}
@@ -209,15 +215,17 @@ class Walk:
         self._customers: dict[str, CustomerFact | None] = {}
         self._needs: dict[tuple[str, str | None], int] = {}
         self._open: dict[tuple[str, bool, int], HoursAnswer] = {}
-        self._answered: set[tuple[str, bytes]] = set()
-        for one in facts.taken:
-            self._count(one)
+        for contacts in (facts.taken, self._granted):
+            for one in contacts:
+                self._count(one)
 
     def decide(self, item: GateItem) -> Decision:
         """The decision for the next item; where it is allowed, its slot is taken."""
         decision = self.look(item)
         if decision.allowed and decision.permit is None:
-            self._count(self._contact(item, decision.customer, self.facts.at))
+            taken = self._contact(item, decision.customer, self.facts.at)
+            self._granted.append(taken)
+            self._count(taken)
             if decision.answers and item.reply_to is not None:
                 self._answered.add((item.reply_to, item.phone))
         return decision
