@@ -8,12 +8,12 @@ from disputes.pages.letters import pages as letters
 from feedback.pages.survey import pages as survey_pages
 
 urlpatterns: list[URLPattern | URLResolver] = [
+    path("api/v1/", include("disputes.urls")),
+    path("api/v1/", include("feedback.urls")),
     path("healthz", health.healthz),
     path("readyz", health.readyz),
     path("metrics", health.metrics),
     path("admin/", admin.site.urls),
-    path("api/v1/", include("disputes.urls")),
-    path("api/v1/", include("feedback.urls")),
     path("", include(survey_pages)),
     path("", include(letters)),
     path("", include("config.api.urls")),
