@@ -103,15 +103,14 @@ class _Chunk:
         until = time.monotonic() + wait
         while self.left:
             if self.dry_run:
-                owners = reading.read_owners(list(self.left.values()))
-                self._settle(self._decide(owners, lanes_of=None))
+                self._settle(self._decide(None))
                 return
             # Read before the lanes, to know which they are; a round that finds another owner under them leaves the
-            # item.
-            owners = reading.read_owners(list(self.left.values()))
-            lanes_of = {place: owners.lanes_of(item) for place, item in self.left.items()}
+            # item. Of a single item the database looks them up itself.
+            items = list(self.left.values())
+            owners = reading.read_owners(items) if len(items) > 1 else None
             with transaction.atomic(durable=True):
-                found = self._decide(owners, lanes_of=lanes_of)
+                found = self._decide(owners)
             # Only what has been committed is an answer.
             self._settle(found)
             if self.left:
@@ -125,29 +124,31 @@ class _Chunk:
         for place in found:
             del self.left[place]
 
-    def _decide(self, owners: reading.Owners, *, lanes_of: Mapping[int, frozenset[int]] | None) -> dict[int, Answer]:
-        """One round. Needs a transaction, which frees the lanes. `lanes_of`: by place; None: nothing is locked.
+    def _decide(self, owners: reading.Owners | None) -> dict[int, Answer]:
+        """One round. Needs a transaction, which frees the lanes. `owners`: as they were before it.
 
         1. lanes and locks of sending rules without waiting, and in later statements the facts; 2. the items whose locks
         were all got, and whose owners are who they were before, one by one in the order asked; 3. their permits, in one
         statement. What has several parts has the facts of all read before any permit is written.
         """
         places = list(self.left)
+        lanes_of = {} if owners is None else {place: owners.lanes_of(item) for place, item in self.left.items()}
         parts = [places[first : first + PART] for first in range(0, len(places), PART)]
+        asked = [self._asking(part, lanes_of) for part in parts]
         if len(parts) == 1:
-            return self._go(owners, lanes_of, parts, [self._asking(parts[0], lanes_of)])
-        with reading.ahead():
-            asked = []
-            for part in parts:
-                asking = self._asking(part, lanes_of)
-                asked.append({**asking, "begun": reading.begin_reading(**asking)})
             return self._go(owners, lanes_of, parts, asked)
+        with reading.ahead():
+            begun = [{**asking, "begun": reading.begin_reading(**asking)} for asking in asked]
+            return self._go(owners, lanes_of, parts, begun)
 
-    def _asking(self, part: list[int], lanes_of: Mapping[int, frozenset[int]] | None) -> dict[str, Any]:
+    def _asking(self, part: list[int], lanes_of: Mapping[int, frozenset[int]]) -> dict[str, Any]:
         """What the facts of a part are asked for with."""
+        lanes: reading.Lanes = None if self.dry_run else reading.OWN_LANES
+        if lanes_of:
+            lanes = sorted(frozenset().union(*(lanes_of[place] for place in part)))
         return {
             "items": [self.left[place] for place in part],
-            "lanes": None if lanes_of is None else sorted(frozenset().union(*(lanes_of[place] for place in part))),
+            "lanes": lanes,
             "caller": self.caller,
             "pack_at": lambda at: pack_in_force(at=at),
             "now": timezone.now(),
@@ -155,15 +156,15 @@ class _Chunk:
 
     def _go(
         self,
-        owners: reading.Owners,
-        lanes_of: Mapping[int, frozenset[int]] | None,
+        owners: reading.Owners | None,
+        lanes_of: Mapping[int, frozenset[int]],
         parts: list[list[int]],
         asked: list[dict[str, Any]],
     ) -> dict[int, Answer]:
         """The round's walk, part by part."""
         walk: Walk | None = None
         found: dict[int, Answer] = {}
-        before: dict[str, tuple[GateItem, Grant]] = {}
+        given: dict[str, tuple[GateItem, Grant]] = {}
         for part, asking in zip(parts, asked):
             read = reading.read_facts(**asking)
             self.decided_at = read.facts.at
@@ -171,14 +172,15 @@ class _Chunk:
                 walk = Walk(read.facts)
             else:
                 walk.go_on(read.facts)
+            before = read.before or owners
             grants: list[Grant] = []
             for place in part:
                 item = self.left[place]
-                if lanes_of is not None and not read.is_locked(item, lanes=lanes_of[place], before=owners):
+                if before is not None and not read.is_locked(item, lanes=lanes_of.get(place), before=before):
                     continue
-                given = before.get(item.request_id) if item.request_id else None
-                if given is not None:
-                    found[place] = self._same_request(item, given)
+                same = given.get(item.request_id) if item.request_id else None
+                if same is not None:
+                    found[place] = self._same_request(item, same)
                     continue
                 decision = self._one(walk, item)
                 if decision is None:
@@ -188,9 +190,9 @@ class _Chunk:
                 if grant is not None:
                     grants.append(grant)
                     if item.request_id:
-                        before[item.request_id] = (item, grant)
+                        given[item.request_id] = (item, grant)
                 found[place] = self._answer(decision, grant)
-            if lanes_of is not None:
+            if not self.dry_run:
                 write_grants(caller=self.caller, grants=grants)
         return found
 

@@ -162,10 +162,15 @@ def write_grants(*, caller: str, grants: Sequence[Grant]) -> None:
     """Writes permits, in one statement. Needs the transaction that holds their lanes."""
     if not grants:
         return
+    if len(grants) == 1:
+        # Plain values are read and planned in less time than a set of one.
+        with connection.cursor() as cursor:
+            cursor.execute(_WRITE_ONE, [caller, *[getattr(grants[0], field) for field, _, _ in _GRANTED]])
+        return
     given, columns = [caller], []
     for field, _, kind in _GRANTED:
         values = [getattr(grant, field) for grant in grants]
-        # What all have in common is stated once: of a batch most is, of a single permit everything.
+        # What all have in common is stated once.
         if values.count(values[0]) == len(values):
             given.append(values[0])
             columns.append(f"%s::{kind}")
@@ -192,6 +197,7 @@ _GRANTED = (
 )
 """A grant's fields, with their columns and those columns' types."""
 _WRITE = f"INSERT INTO disputes_permit (caller, {', '.join(column for _, column, _ in _GRANTED)})"
+_WRITE_ONE = f"{_WRITE} VALUES (%s{', %s' * len(_GRANTED)})"
 
 
 def hand_back(*, permit: uuid.UUID) -> datetime:

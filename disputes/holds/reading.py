@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from enum import Enum
 from functools import partial
 from typing import Any
 
@@ -90,18 +91,23 @@ def read_owners(items: Sequence[GateItem]) -> Owners:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reading:
-    """The facts, the lanes and the locks of sending rules that were got, and the owners as they are under them."""
+    """The facts, the lanes and the locks of sending rules that were got, and the owners as they are under them.
+
+    `before`: the owners by whom the lanes were chosen, where the reading itself chose them (`OWN_LANES`).
+    """
 
     facts: GateFacts
     lanes: frozenset[int]
     stripes: frozenset[int]
     owners: Owners
+    before: Owners | None = None
 
-    def is_locked(self, item: GateItem, *, lanes: frozenset[int], before: Owners) -> bool:
-        """Whether all locks of the item were got, and its owners are who they were when its `lanes` were chosen."""
+    def is_locked(self, item: GateItem, *, lanes: frozenset[int] | None, before: Owners) -> bool:
+        """Whether all locks of the item were got, and its owners are who they were when its `lanes` were chosen (None:
+        those of `before`)."""
         if item.sending_rule is not None and stripe_of_rule(item.sending_rule) not in self.stripes:
             return False
-        return lanes <= self.lanes and before.of(item) == self.owners.of(item)
+        return (lanes or before.lanes_of(item)) <= self.lanes and before.of(item) == self.owners.of(item)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -116,10 +122,20 @@ def stripes_of(items: Iterable[GateItem]) -> frozenset[int]:
     return frozenset({stripe_of_rule(item.sending_rule) for item in items if item.sending_rule is not None})
 
 
+class OwnLanes(Enum):
+    OF_THE_ITEM = "of the item"
+
+
+OWN_LANES = OwnLanes.OF_THE_ITEM
+"""The lanes of a single item, whose owners are looked up by the same call of the database, in a statement before the
+lanes are taken."""
+Lanes = Sequence[int] | OwnLanes | None
+
+
 def read_facts(
     *,
     items: Sequence[GateItem],
-    lanes: Sequence[int] | None,
+    lanes: Lanes,
     caller: str,
     pack_at: Callable[[datetime], Pack],
     now: datetime,
@@ -130,9 +146,9 @@ def read_facts(
     waiting, and reads the facts of the items after that.
 
     Needs the outermost transaction, in read committed, whose commit frees the locks. `lanes` None: nothing is locked
-    (a dry run). `now`: the process's clock, for what only prunes. `pack_at`: the pack in force at the database's
-    instant. `at`: an instant of the database's clock to decide for; None: that of the reading. `begun`: what
-    `begin_reading` said of the same arguments.
+    (a dry run); `OWN_LANES`: those of the single item. `now`: the process's clock, for what only prunes. `pack_at`: the
+    pack in force at the database's instant. `at`: an instant of the database's clock to decide for; None: that of the
+    reading. `begun`: what `begin_reading` said of the same arguments.
     """
     if lanes is not None:
         check_outermost()
@@ -170,6 +186,13 @@ def read_facts(
         taken=[_contact(row) for row in rows["contact"]],
         replies=read_replies(items=items, at=at, now=now),
     )
+    before = None
+    if rows["before"]:
+        customer, holders = rows["before"]
+        before = Owners(
+            loans={items[0].loan: customer} if items[0].loan is not None else {},
+            phones={items[0].phone: frozenset(holders)},
+        )
     own = {
         digest: frozenset(phone.customer for phone in theirs if phone.role == "own")
         for digest, theirs in phones.items()
@@ -179,6 +202,7 @@ def read_facts(
         lanes=frozenset(rows["lane"]),
         stripes=frozenset(rows["stripe"]),
         owners=Owners(loans=facts.owner, phones=own),
+        before=before,
     )
 
 
@@ -216,6 +240,7 @@ LiveRow = tuple[str, uuid.UUID, str, str | None, str, str, str | None, datetime,
 PositionRow = tuple[str, str | None, str, str, int, str, date | None, date | None, list[Any], list[Any], str, str, str]
 CustomerRow = tuple[str, list[str], Any]
 _DECODERS: Mapping[str, msgspec.json.Decoder[Any]] = {
+    "before": msgspec.json.Decoder(tuple[str | None, list[str]]),
     "lane": msgspec.json.Decoder(list[int]),
     "stripe": msgspec.json.Decoder(list[int]),
     "clock": msgspec.json.Decoder(tuple[datetime]),
@@ -234,7 +259,7 @@ _DECODERS: Mapping[str, msgspec.json.Decoder[Any]] = {
 def _call(
     *,
     items: Sequence[GateItem],
-    lanes: Sequence[int] | None,
+    lanes: Lanes,
     stripes: Sequence[int],
     caller: str,
     look_back: timedelta,
@@ -255,7 +280,7 @@ def _call(
 def _execute(
     cursor: Any,
     items: Sequence[GateItem],
-    lanes: Sequence[int] | None,
+    lanes: Lanes,
     stripes: Sequence[int],
     caller: str,
     look_back: timedelta,
@@ -263,7 +288,10 @@ def _execute(
 ) -> None:
     """Calls the database's function; for a single decision the one whose plans are kept."""
     between = (floor_of(now - COUNTS_FOR - CLOCKS_DIFFER), floor_of(now + CLOCKS_DIFFER))
-    if len(items) == 1:
+    if lanes is OWN_LANES:
+        (item,) = items
+        cursor.execute(_READ_OWN, _for_item(item, None, stripes, caller, look_back, between)[1:])
+    elif len(items) == 1:
         cursor.execute(_READ_ITEM, _for_item(items[0], lanes, stripes, caller, look_back, between))
     else:
         cursor.execute(_READ_ITEMS, _for_items(items, lanes, stripes, caller, look_back, between))
@@ -276,6 +304,9 @@ _READ_ITEMS = (
 _READ_ITEM = (
     "SELECT kind, body FROM disputes_gate_facts_of_item(%s::int[], %s::int, %s, %s, %s, %s, %s,"
     " make_interval(secs => %s), %s, %s)"
+)
+_READ_OWN = (
+    "SELECT kind, body FROM disputes_gate_facts_of_own(%s::int, %s, %s, %s, %s, %s, make_interval(secs => %s), %s, %s)"
 )
 Ids = tuple[uuid.UUID, uuid.UUID]
 

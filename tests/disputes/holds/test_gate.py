@@ -320,7 +320,7 @@ class TestABatch:
     def test_of_ten_thousand_takes_a_bounded_number_of_statements(self, vendor: callers.Api) -> None:
         scene.lender(customers=3)
         rows = [asked(1 + n % 3, request_id=f"q{n}", category="service") for n in range(9_999)]
-        # Of each part of five hundred the facts and the permits; of each chunk of two thousand the owners and the begin.
+        # Facts and permits of each part of five hundred; owners and the beginning of each chunk of two thousand.
         with CaptureQueriesContext(
             connection,
         ) as statements:

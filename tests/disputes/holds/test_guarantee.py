@@ -10,6 +10,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,7 +23,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from config.api.idempotency import BeginAgain
-from disputes.holds import gate, placing, reading
+from disputes.holds import gate, permits, placing, reading
 from disputes.holds.models import Hold, Permit, SuppressionChange
 from disputes.holds.placing import release_hold
 from disputes.holds.scopes import Covers
@@ -33,6 +34,7 @@ from tests.races import at_once
 pytestmark = pytest.mark.django_db(transaction=True)
 
 NAP = 0.004
+WAITING = "SELECT count(*) FROM pg_locks WHERE relation = 'disputes_lane'::regclass AND NOT granted"
 
 
 @pytest.fixture(autouse=True)
@@ -70,12 +72,14 @@ def without_the_lock() -> Iterator[None]:
     """The same code, but nobody takes a lane: the gate takes all for its own, the hold waits for none."""
     call = reading._call
 
-    def unlocked(*, lanes: Any, stripes: Any, **more: Any) -> dict[str, Any]:
-        rows = call(lanes=None, stripes=stripes, **more)
-        rows["lane"], rows["stripe"] = list(lanes or ()), list(stripes)
-        return rows
+    def unlocked(*, lanes: Any, **more: Any) -> dict[str, Any]:
+        return call(lanes=None, **more)
 
-    with patch.object(reading, "_call", unlocked), patch.object(placing, "take_lanes", lambda lanes: None):
+    with (
+        patch.object(reading, "_call", unlocked),
+        patch.object(reading.Reading, "is_locked", lambda *_, **__: True),
+        patch.object(placing, "take_lanes", lambda lanes: None),
+    ):
         yield
 
 
@@ -281,8 +285,70 @@ class TestALoanThatChangesHands:
             scene.Loan.objects.filter(pk=loan).update(customer=customer)
 
     def test_the_gate_decides_it_anew_in_the_next_round(self) -> None:
+        self.both_have_phone_one()
+        with self.moved_before_the_lanes() as moving:
+            answer = scene.ask(scene.item(1))[0]
+        assert moving.result() is None
+        assert answer.permit is not None
+        assert Permit.objects.get(pk=answer.permit.id).customer == "C2"
+
+    def test_control_without_comparing_owners_it_is_decided_by_the_lanes_of_the_one_before(self) -> None:
+        self.both_have_phone_one()
+        with (
+            patch.object(
+                reading.Reading, "is_locked", lambda read, item, before, **_: before.lanes_of(item) <= read.lanes
+            ),
+            self.moved_before_the_lanes(),
+            patch.object(gate, "write_grants", self.write_where_nobody_has(locking.lane_of_customer("C2"))),
+        ):
+            assert scene.ask(scene.item(1))[0].permit is not None
+        assert self.free == [True], "nobody kept the new owner's holds away"
+
+    def both_have_phone_one(self) -> None:
         scene.lender(customers=2, loans=1)
         scene.CustomerPhone.objects.create(customer="C2", digest=scene.digest(1), role="own")
+
+    @contextmanager
+    def moved_before_the_lanes(self) -> Iterator[Future[None]]:
+        """Whoever decides meanwhile has read the owner, and waits for the table of lanes, when the loan moves."""
+        ready = threading.Event()
+
+        def move() -> None:
+            with transaction.atomic(durable=True), connection.cursor() as cursor:
+                cursor.execute("LOCK TABLE disputes_lane IN ACCESS EXCLUSIVE MODE")
+                ready.set()
+                until = time.monotonic() + 20
+                while time.monotonic() < until:
+                    cursor.execute(
+                        "SELECT count(*) FROM pg_locks WHERE relation = 'disputes_lane'::regclass AND NOT granted"
+                    )
+                    if cursor.fetchone()[0]:
+                        break
+                    time.sleep(0.01)
+                scene.Loan.objects.filter(pk="L11").update(customer="C2")
+
+        with ThreadPoolExecutor(1) as pool:
+            moving = pool.submit(lambda: at_once([move])[0])
+            assert ready.wait(20)
+            yield moving
+
+    def write_where_nobody_has(self, lane: int) -> Callable[..., None]:
+        """Writes permits, and notes in `free` whether somebody else could have taken the lane then."""
+        write = permits.write_grants
+        self.free: list[bool] = []
+
+        def noting(**call: Any) -> None:
+            def take() -> bool:
+                with transaction.atomic(durable=True):
+                    return locking.try_lanes([lane]) == {lane}
+
+            self.free += at_once([take])
+            write(**call)
+
+        return noting
+
+    def test_so_it_does_of_a_batch(self) -> None:
+        self.both_have_phone_one()
         moved: list[Any] = []
         read = reading.read_owners
 
@@ -293,7 +359,7 @@ class TestALoanThatChangesHands:
             return found
 
         with patch.object(reading, "read_owners", then_it_moves):
-            answer = scene.ask(scene.item(1))[0]
+            answer = scene.ask(scene.item(1), scene.item(2))[0]
         assert moved == [[None]]
         assert answer.permit is not None
         assert Permit.objects.get(pk=answer.permit.id).customer == "C2"
