@@ -20,7 +20,7 @@ from disputes.cases.watching import unwatch_dispute, watch_closed
 from disputes.holds.models import Reason
 from disputes.holds.placing import change_reason, holds_of_dispute, number_changes, place_hold, release_hold
 from disputes.holds.scopes import scope_of_dispute
-from disputes.holds.walking import RECIPIENT_GROUNDS
+from disputes.holds.stopping import RECIPIENT_GROUNDS
 from disputes.journal.recording import SERVICE, Actor, record_event
 from disputes.notices.webhooks import announce
 from disputes.outbox import queue

@@ -28,7 +28,8 @@ from disputes.holds import gate
 from disputes.holds.models import Hold, HoldCover, Permit
 from disputes.holds.permits import CLOCKS_DIFFER, COUNTS_FOR
 from disputes.holds.policies import pack_in_force
-from disputes.holds.walking import GateItem, HoldFact, stops
+from disputes.holds.stopping import HoldFact, stops
+from disputes.holds.walking import GateItem
 from disputes.journal.recording import Actor, record_event
 from disputes.policy.caps import Contact, counts_for
 from disputes.policy.packs import Cap

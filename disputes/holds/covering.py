@@ -13,7 +13,7 @@ from disputes.holds.feed import note_change, number_changes
 from disputes.holds.models import Change, Hold, HoldCover
 from disputes.holds.permits import permits_covered
 from disputes.holds.policies import pack_in_force
-from disputes.holds.walking import HoldFact
+from disputes.holds.stopping import HoldFact
 from disputes.journal.recording import SERVICE, record_event
 from disputes.outbox import queue
 

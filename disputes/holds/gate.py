@@ -15,7 +15,7 @@ import structlog
 from django.db import transaction
 from django.utils import timezone
 
-from disputes.holds import reading
+from disputes.holds import calls, reading
 from disputes.holds.permits import Grant, new_permit_id, write_grants
 from disputes.holds.policies import pack_in_force
 from disputes.holds.tallying import tally_denials
@@ -143,7 +143,7 @@ class _Chunk:
 
     def _asking(self, part: list[int], lanes_of: Mapping[int, frozenset[int]]) -> dict[str, Any]:
         """What the facts of a part are asked for with."""
-        lanes: reading.Lanes = None if self.dry_run else reading.OWN_LANES
+        lanes: calls.Lanes = None if self.dry_run else calls.OWN_LANES
         if lanes_of:
             lanes = sorted(frozenset().union(*(lanes_of[place] for place in part)))
         return {

@@ -19,7 +19,7 @@ from config.values.ids import floor_of, new_id
 from disputes.holds.arrays import array_of_digests, array_of_texts
 from disputes.holds.models import Permit
 from disputes.holds.scopes import Covers, covers_of_keys
-from disputes.holds.walking import HoldFact, stops
+from disputes.holds.stopping import HoldFact, stops
 from disputes.policy.packs import Pack
 from disputes.records.models import Loan
 

@@ -21,7 +21,7 @@ from disputes.holds.models import Change, Hold, HoldCover, Source
 from disputes.holds.permits import PermitOut, permits_covered
 from disputes.holds.policies import pack_in_force
 from disputes.holds.scopes import Covers
-from disputes.holds.walking import HoldFact
+from disputes.holds.stopping import HoldFact
 from disputes.journal.recording import SERVICE, Actor, record_event
 from disputes.lanes.locking import take_lanes, take_rules
 from disputes.outbox import queue

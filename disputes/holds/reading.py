@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from enum import Enum
 from functools import partial
 from typing import Any
 
@@ -16,21 +15,12 @@ import msgspec
 from django.conf import settings
 from django.db import connection
 
-from config.values.ids import floor_of
 from disputes.check.facts import Position
-from disputes.holds.arrays import array_of_digests, array_of_numbers, array_of_texts
-from disputes.holds.permits import CLOCKS_DIFFER, COUNTS_FOR
+from disputes.holds.arrays import array_of_digests, array_of_texts
+from disputes.holds.calls import Lanes, call_reading
 from disputes.holds.replies import read_replies
-from disputes.holds.walking import (
-    CustomerFact,
-    GateFacts,
-    GateItem,
-    HoldFact,
-    LivePermit,
-    PhoneFact,
-    RuleFact,
-    request_of,
-)
+from disputes.holds.stopping import HoldFact
+from disputes.holds.walking import CustomerFact, GateFacts, GateItem, LivePermit, PhoneFact, RuleFact, request_of
 from disputes.lanes.locking import check_outermost, lane_of_customer, lane_of_loan, lane_of_phone, stripe_of_rule
 from disputes.policy.caps import Contact
 from disputes.policy.contact_hours import NO_WISHES, read_preferences
@@ -120,16 +110,6 @@ class Begun:
 def stripes_of(items: Iterable[GateItem]) -> frozenset[int]:
     """The locks of the sending rules that the items name."""
     return frozenset({stripe_of_rule(item.sending_rule) for item in items if item.sending_rule is not None})
-
-
-class OwnLanes(Enum):
-    OF_THE_ITEM = "of the item"
-
-
-OWN_LANES = OwnLanes.OF_THE_ITEM
-"""The lanes of a single item, whose owners are looked up by the same call of the database, in a statement before the
-lanes are taken."""
-Lanes = Sequence[int] | OwnLanes | None
 
 
 def read_facts(
@@ -230,7 +210,7 @@ def begin_reading(
         check_outermost()
     cursor = connection.cursor()
     stripes = () if lanes is None else sorted(stripes_of(items))
-    _execute(cursor, items, lanes, stripes, caller, pack_at(now).look_back(), now)
+    call_reading(cursor, items, lanes, stripes, caller, pack_at(now).look_back(), now)
     return Begun(cursor=cursor)
 
 
@@ -270,88 +250,11 @@ def _call(
     rows: dict[str, Sequence[Any]] = dict.fromkeys(_DECODERS, ())
     with connection.cursor() if begun is None else begun.cursor as cursor:
         if begun is None:
-            _execute(cursor, items, lanes, stripes, caller, look_back, now)
+            call_reading(cursor, items, lanes, stripes, caller, look_back, now)
         for kind, body in cursor.fetchall():
             if body is not None:
                 rows[kind] = _DECODERS[kind].decode(body)
     return rows
-
-
-def _execute(
-    cursor: Any,
-    items: Sequence[GateItem],
-    lanes: Lanes,
-    stripes: Sequence[int],
-    caller: str,
-    look_back: timedelta,
-    now: datetime,
-) -> None:
-    """Calls the database's function; for a single decision the one whose plans are kept."""
-    between = (floor_of(now - COUNTS_FOR - CLOCKS_DIFFER), floor_of(now + CLOCKS_DIFFER))
-    if lanes is OWN_LANES:
-        (item,) = items
-        cursor.execute(_READ_OWN, _for_item(item, None, stripes, caller, look_back, between)[1:])
-    elif len(items) == 1:
-        cursor.execute(_READ_ITEM, _for_item(items[0], lanes, stripes, caller, look_back, between))
-    else:
-        cursor.execute(_READ_ITEMS, _for_items(items, lanes, stripes, caller, look_back, between))
-
-
-_READ_ITEMS = (
-    "SELECT kind, body FROM disputes_gate_facts(%s::int[], %s::int[], %s::text[], %s::bytea[], %s::text[], %s,"
-    " %s::text[], make_interval(secs => %s), %s, %s)"
-)
-_READ_ITEM = (
-    "SELECT kind, body FROM disputes_gate_facts_of_item(%s::int[], %s::int, %s, %s, %s, %s, %s,"
-    " make_interval(secs => %s), %s, %s)"
-)
-_READ_OWN = (
-    "SELECT kind, body FROM disputes_gate_facts_of_own(%s::int, %s, %s, %s, %s, %s, make_interval(secs => %s), %s, %s)"
-)
-Ids = tuple[uuid.UUID, uuid.UUID]
-
-
-def _for_items(
-    items: Sequence[GateItem],
-    lanes: Sequence[int] | None,
-    stripes: Sequence[int],
-    caller: str,
-    look_back: timedelta,
-    between: Ids,
-) -> list[Any]:
-    return [
-        None if lanes is None else array_of_numbers(lanes),
-        array_of_numbers(stripes),
-        array_of_texts(sorted({item.loan for item in items if item.loan is not None})),
-        array_of_digests(sorted({item.phone for item in items})),
-        array_of_texts(sorted({item.sending_rule for item in items if item.sending_rule is not None})),
-        caller,
-        array_of_texts(sorted({item.request_id for item in items if item.request_id})),
-        look_back.total_seconds(),
-        *between,
-    ]
-
-
-def _for_item(
-    item: GateItem,
-    lanes: Sequence[int] | None,
-    stripes: Sequence[int],
-    caller: str,
-    look_back: timedelta,
-    between: Ids,
-) -> list[Any]:
-    """Plain values: an array that the driver writes costs a single decision more than what stands in it."""
-    return [
-        None if lanes is None else array_of_numbers(lanes),
-        stripes[0] if stripes else None,
-        item.loan,
-        item.phone,
-        item.sending_rule,
-        caller,
-        item.request_id or None,
-        look_back.total_seconds(),
-        *between,
-    ]
 
 
 def _customers(rows: Iterable[CustomerRow]) -> dict[str, Callable[[], CustomerFact]]:

@@ -16,7 +16,7 @@ from disputes.check.versions import true_at
 from disputes.holds.models import Permit
 from disputes.holds.policies import pack_in_force
 from disputes.holds.scopes import stops_messages
-from disputes.holds.walking import HoldFact, stops
+from disputes.holds.stopping import HoldFact, stops
 from disputes.records.models import Message
 
 

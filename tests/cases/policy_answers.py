@@ -13,7 +13,7 @@ from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from disputes.holds.walking import HoldFact, stops
+from disputes.holds.stopping import HoldFact, stops
 from disputes.policy.caps import CapAnswer, Contact, check_caps
 from disputes.policy.contact_hours import check_hours, hours_breached
 from disputes.policy.keeping import keep_recording_until, keep_records_until, outside_body_until

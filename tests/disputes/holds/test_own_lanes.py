@@ -8,7 +8,7 @@ import pytest
 from django.db import transaction
 from django.utils import timezone
 
-from disputes.holds import reading
+from disputes.holds import calls, reading
 from disputes.holds.policies import pack_in_force
 from disputes.holds.walking import GateItem
 from tests.disputes.holds import scene
@@ -20,7 +20,7 @@ def read(item: GateItem) -> reading.Reading:
     with transaction.atomic(durable=True):
         return reading.read_facts(
             items=[item],
-            lanes=reading.OWN_LANES,
+            lanes=calls.OWN_LANES,
             caller="t",
             pack_at=lambda at: pack_in_force(at=at),
             now=timezone.now(),

@@ -13,19 +13,18 @@ from msgspec.structs import replace
 
 from disputes.check.facts import Arrangement, Period, Position
 from disputes.holds.models import Reason
+from disputes.holds.stopping import HoldFact, stops
 from disputes.holds.walking import (
     REASONS,
     CustomerFact,
     Decision,
     GateFacts,
     GateItem,
-    HoldFact,
     LivePermit,
     PhoneFact,
     RuleFact,
     Walk,
     request_of,
-    stops,
 )
 from disputes.policy.caps import Contact
 from disputes.policy.contact_hours import NO_WISHES, read_preferences
