@@ -147,7 +147,7 @@ def holds_dated(now: datetime) -> Iterator[None]:
     """Inside it, what is placed, widened and released bears `now`, not the database's later clock: the database keeps a
     hold as it was placed, so that it cannot be dated afterwards."""
     clock = placing.database_clock
-    placing.database_clock = lambda: min(clock(), now)
+    placing.database_clock = lambda read=None: min(clock(read), now)
     try:
         yield
     finally:

@@ -14,8 +14,7 @@ from functools import wraps
 from typing import Any
 
 import structlog
-from django.db import OperationalError, connection, transaction
-from django.db.models import Q
+from django.db import OperationalError, transaction
 from django.db.models.functions import Now
 from django.http import HttpResponse
 from rest_framework.exceptions import ValidationError
@@ -27,6 +26,7 @@ from config.api.errors import Conflict, Unprocessable
 from config.api.locks import idempotency_lock
 from config.api.models import IdempotencyKey
 from config.fields import keyring
+from config.statements import Statement, insert, run
 from config.values.ciphertext import digest
 
 log = structlog.get_logger(__name__)
@@ -111,29 +111,37 @@ def run_once(
 
 
 def _keyed(*, caller: Caller, key: str, request_digest: bytes, work: Callable[[], HttpResponse]) -> HttpResponse:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [idempotency_lock(caller=caller.key, key=key)])
-        if not cursor.fetchone()[0]:
-            raise Conflict("A request with this key is still running.", "idempotency_key_in_use", attr=HEADER, wait=1)
+    lock = Statement("SELECT pg_try_advisory_xact_lock(%s)", [idempotency_lock(caller=caller.key, key=key)])
+    stored = Statement(
+        "SELECT id, created_at > statement_timestamp() - %s FROM api_idempotencykey WHERE caller = %s AND key = %s",
+        [KEPT_FOR, caller.key, key],
+    )
+    run(lock, stored)
+    if not lock.rows[0][0]:
+        raise Conflict("A request with this key is still running.", "idempotency_key_in_use", attr=HEADER, wait=1)
     # The lock is held: nobody else can write this key's row until this transaction ends.
-    stored = IdempotencyKey.objects.filter(caller=caller.key, key=key)
-    kept = stored.annotate(is_kept=Q(created_at__gt=Now() - KEPT_FOR)).first()
-    if kept is not None and kept.is_kept:
-        if kept.request_digest != request_digest:
+    for kept_id, is_kept in stored.rows:
+        kept = IdempotencyKey.objects.get(pk=kept_id)
+        if not is_kept:
+            kept.delete()
+        elif kept.request_digest != request_digest:
             raise Unprocessable(
                 "This key was used before, with another request.", "idempotency_key_reused", attr=HEADER
             )
-        return _replay(kept)
-    if kept is not None:
-        stored.delete()
+        else:
+            return _replay(kept)
     response = _or_roll_back(work())
-    IdempotencyKey.objects.create(
-        caller=caller.key,
-        key=key,
-        request_digest=request_digest,
-        status=response.status_code,
-        headers={name: response[name] for name in _KEPT_HEADERS if name in response},
-        body=response.content.decode(),
+    run(
+        insert(
+            IdempotencyKey(
+                caller=caller.key,
+                key=key,
+                request_digest=request_digest,
+                status=response.status_code,
+                headers={name: response[name] for name in _KEPT_HEADERS if name in response},
+                body=response.content.decode(),
+            )
+        )
     )
     return response
 

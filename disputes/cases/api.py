@@ -155,6 +155,10 @@ def found(*, caller: Caller, key: str) -> Dispute:
         raise NotFound() from None
 
 
+_NEW = NewDisputeSerializer()
+"""Made once: to copy its fields for each call would cost more than to ask them."""
+
+
 class DisputeView(ServiceView):
     """What the views of one dispute share."""
 
@@ -187,15 +191,14 @@ class Disputes(DisputeView):
     @idempotent(required=True)
     def post(self, request: Request) -> Response:
         """Opens a dispute: from this answer on, nothing that its hold covers goes out but `permits_out`."""
-        asked = NewDisputeSerializer(data=request.data)
-        asked.is_valid(raise_exception=True)
-        opened = self._open(caller_of(request), asked.validated_data)
+        opened = self._open(caller_of(request), _NEW.run_validation(request.data))
         dispute = opened.dispute
         body = render_dispute(
             dispute=dispute,
             caller=caller_of(request),
             hold=opened.hold.hold,
             permits_out=shown_of(opened.hold.permits_out, caller=caller_of(request)),
+            number=opened.number,
         )
         return Response(body, status=status.HTTP_201_CREATED, headers={"Location": address_of(dispute)})
 

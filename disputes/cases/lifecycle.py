@@ -40,14 +40,13 @@ LATE_RECORDS = timedelta(days=365)
 """How long after closing a late record may still cast doubt on the outcome."""
 ANNOUNCED = frozenset(
     {
-        "dispute.opened",
         "dispute.checked",
         "dispute.waiting_customer",
         "dispute.closed",
         "dispute.appealed",
     }
 )
-"""Events that go out as webhooks."""
+"""Events that go out as webhooks; its opening is told by `disputes.cases.opening`."""
 
 
 class WrongState(Exception):
@@ -76,8 +75,7 @@ def note(*, dispute: Dispute, kind: str, actor: Actor, at: datetime, data: Mappi
     dispute's transaction with its row locked, which keeps the events of one dispute in order."""
     record_event(subject_type="dispute", subject_id=dispute.pk, kind=kind, actor=actor, at=at, data=data)
     if kind in ANNOUNCED:
-        if kind != "dispute.opened":  # nobody can have been given it before
-            tell_assigned(dispute=dispute, now=at)
+        tell_assigned(dispute=dispute, now=at)
         announce(event=kind, key=str(dispute.pk), data={**announced(dispute), **(data or {})}, at=at)
 
 

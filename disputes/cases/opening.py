@@ -8,28 +8,32 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
 
 from config.api.callers import Caller
+from config.api.idempotency import BeginAgain
 from config.fields import phone_digest
+from config.statements import Statement, insert, run
 from disputes.cases import lifecycle
-from disputes.cases.finding import Selector, find_message, owns
-from disputes.cases.models import Dispute, Ground, Status
+from disputes.cases.finding import Found, Selector, find
+from disputes.cases.models import Dispute, Ground, Language, Status
 from disputes.cases.queries import needs_of
 from disputes.cases.reading import write_payments, write_selector
-from disputes.cases.telling import tell_acknowledged
+from disputes.cases.telling import acknowledgement, address_of_opener
 from disputes.check.facts import ClaimedPayment
 from disputes.holds.permits import PermitOut
 from disputes.holds.placing import PlacedHold, number_changes, place_hold
 from disputes.holds.policies import pack_in_force
 from disputes.holds.scopes import scope_of_dispute
-from disputes.journal.recording import Actor
+from disputes.journal.recording import Actor, event
+from disputes.notices.webhooks import Listeners, announce
 from disputes.outbox import queue
 from disputes.policy.terms import deadlines
 from disputes.records import queries as records
-from disputes.records.models import Message
-from disputes.records.watching import watch
-from disputes.routing.deadlines import start_clocks
+from disputes.records.models import Message, MessagePersonal
+from disputes.records.reaching import Reaching
+from disputes.records.watching import watched
+from disputes.routing.assigning import Needs
+from disputes.routing.deadlines import Calendars, Due, start_clocks, started_clocks
 
 
 class AlreadyOpen(Exception):
@@ -64,32 +68,37 @@ class Opening:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Opened:
-    """The dispute, its hold, and the permits that were out when the hold was placed."""
+    """The dispute, its hold, and the permits that were out when the hold was placed. `number`: its message's (E.164),
+    where it has one that was not erased."""
 
     dispute: Dispute
     hold: PlacedHold
+    number: str | None
 
 
 def open_dispute(*, asked: Opening, now: datetime) -> Opened:
     """Writes dispute, hold, first event and outgoing topics in one transaction, which the caller has opened
     (outermost).
 
-    1. finds the message and who the dispute is for; 2. takes the lanes of all that the hold covers and places it
-    (raises BeginAgain where an owner changed meanwhile); 3. writes the dispute, under those lanes, and starts its
-    clocks; 4. event, topics and the acknowledgement; 5. the feed's numbers, last: no lane is taken after them.
+    1. finds the message and who the dispute is for; 2. takes the lanes of all that the hold covers (raises BeginAgain
+    where an owner changed meanwhile); 3. reads, under those lanes, what else it needs, in one call; 4. writes, in one
+    call too, hold, dispute, clocks, event, topic and acknowledgement; 5. webhooks, then the feed's numbers, last: no
+    lane is taken after them.
 
     Raises MessageNotFound, AlreadyOpen, NobodyToActFor.
     """
-    message = find_message(selector=asked.selector, customer=asked.customer, phone=asked.phone)
-    customer, phone = _person(asked, message)
+    found = find(selector=asked.selector, customer=asked.customer, phone=asked.phone)
+    message = found.message if found else None
+    customer, phone = _person(asked, found)
     dispute = _build(asked, message=message, customer=customer, phone=phone, now=now)
-    _refuse_second(dispute)
+    dispute.owns_loan = found is not None and customer is not None and found.owner == customer
     scope, covers = scope_of_dispute(
         ground=asked.ground,
         loan=message.loan if message else None,
         phone=message.phone_digest if message else phone,
         customer=customer,
     )
+    read, writes = _Reading(dispute), list[Statement]()
     placed = place_hold(
         source="dispute",
         scope=scope,
@@ -99,32 +108,80 @@ def open_dispute(*, asked: Opening, now: datetime) -> Opened:
         actor=asked.actor,
         now=now,
         why=asked.ground,
+        beside=read.asked,
+        writes=writes,
     )
-    start_dispute_clocks(dispute, now=now)
+    if read.standing.rows:
+        raise AlreadyOpen(_the_other(dispute))
+    dispute.language = asked.language or read.language or Language.ZH_HANS
+    needs = Needs(ground=dispute.ground, language=dispute.language, product=found.product if found else None)
+    pack = pack_in_force(at=now)
+    due, clocks = started_clocks(dispute=dispute.pk, pack=pack, opened_at=now, calendar=read.calendars.of(needs))
+    _show(dispute, due)
     dispute.watching = _watch_keys(asked.selector, message)
-    try:
-        with transaction.atomic():  # a savepoint, after the lanes: a lane locked inside one would be freed with it
-            dispute.save(force_insert=True)
-    except IntegrityError as error:
-        if (existing := same_open(dispute)) is not None:
-            raise AlreadyOpen(existing) from error
-        raise
-    watch(keys=dispute.watching)
-    lifecycle.note(
-        dispute=dispute,
-        kind="dispute.opened",
-        actor=asked.actor,
-        at=now,
-        data={"ground": dispute.ground, "channel": dispute.channel, "hold": str(placed.hold.pk), "scope": scope},
-    )
-    payload = {"dispute": str(dispute.pk)}
-    queue.put(topic="dispute.opened", key=str(dispute.pk), payload=payload)
-    tell_acknowledged(dispute=dispute, now=now)
-    number_changes()
-    return Opened(dispute=dispute, hold=placed)
+    data = {"ground": dispute.ground, "channel": dispute.channel, "hold": str(placed.hold.pk), "scope": scope}
+    number = read.number
+    address = address_of_opener(dispute, at=now, reaching=read.reaching, number=number)
+    # Of two at once the unique constraint lets one be; the other waits here until it is committed, and writes nothing.
+    opening = insert(dispute, ending="ON CONFLICT DO NOTHING RETURNING id")
+    writes += [
+        opening,
+        clocks,
+        watched(keys=dispute.watching),
+        event(
+            subject_type="dispute", subject_id=dispute.pk, kind="dispute.opened", actor=asked.actor, at=now, data=data
+        ),
+        queue.topics(topic="dispute.opened", payloads={str(dispute.pk): {"dispute": str(dispute.pk)}}),
+        *acknowledgement(dispute=dispute, address=address, now=now),
+    ]
+    if read.listeners.asked.rows:
+        run(*writes)
+        writes = []
+        said = {**lifecycle.announced(dispute), **data}
+        announce(event="dispute.opened", key=str(dispute.pk), data=said, at=now, listeners=read.listeners)
+    number_changes(listeners=read.listeners, after=writes)
+    if not opening.rows:
+        raise AlreadyOpen(_the_other(dispute))
+    return Opened(dispute=dispute, hold=placed, number=number)
 
 
-def _person(asked: Opening, message: Message | None) -> tuple[str | None, bytes | None]:
+class _Reading:
+    """What an opening reads under its lanes: what is `asked`, and the answers. `standing`: of the same person about
+    the same message and ground."""
+
+    def __init__(self, dispute: Dispute) -> None:
+        self._customer, message = dispute.customer, dispute.message
+        self.standing = Statement(
+            "SELECT id FROM disputes_dispute"
+            " WHERE person = %s AND message_key = %s AND ground = %s AND NOT status = 'closed'",
+            [dispute.person, dispute.message_key, dispute.ground],
+        )
+        self.reaching = Reaching([dispute.customer] if dispute.customer else [])
+        self.calendars = Calendars()
+        self.listeners = Listeners()
+        self._texted = records.personal(model=MessagePersonal, versions=[message.version_id] if message else [])
+        self.asked = (
+            self.standing,
+            *self.reaching.asked,
+            *self.calendars.asked,
+            self.listeners.asked,
+            self._texted,
+        )
+
+    @property
+    def number(self) -> str | None:
+        """Of the message."""
+        for told in records.opened(self._texted, model=MessagePersonal).values():
+            return told.get("phone")
+        return None
+
+    @property
+    def language(self) -> str | None:
+        """Of the customer."""
+        return self.reaching.language_of(self._customer) if self._customer else None
+
+
+def _person(asked: Opening, found: Found | None) -> tuple[str | None, bytes | None]:
     """Who the dispute is for: the customer, and the phone where one is known.
 
     A system that names no customer acts for the owner of the message's loan, else for the phone. Whoever says that the
@@ -132,20 +189,20 @@ def _person(asked: Opening, message: Message | None) -> tuple[str | None, bytes 
     stranger's words.
     """
     named = phone_digest(asked.selector.phone) if asked.selector.phone else None
-    phone = asked.phone or named or (message.phone_digest if message else None)
+    phone = asked.phone or named or (found.message.phone_digest if found else None)
     customer = asked.customer
-    if customer is None and asked.phone is None and message is not None:
-        customer = _owner_or_nobody(message, ground=asked.ground)
+    if customer is None and asked.phone is None and found is not None:
+        customer = _owner_or_nobody(found, ground=asked.ground)
     if customer is None and phone is None:
         raise NobodyToActFor()
     return customer, phone
 
 
-def _owner_or_nobody(message: Message, *, ground: str) -> str | None:
-    owner = records.owner_of_loan(loan=message.loan)
+def _owner_or_nobody(found: Found, *, ground: str) -> str | None:
     if ground != Ground.NOT_MY_DEBT:
-        return owner
-    return owner if owner in records.customers_of_phone(digest=message.phone_digest, at=message.sent_at) else None
+        return found.owner
+    theirs = records.customers_of_phone(digest=found.message.phone_digest, at=found.message.sent_at)
+    return found.owner if found.owner in theirs else None
 
 
 def _build(
@@ -153,11 +210,9 @@ def _build(
 ) -> Dispute:
     pack = pack_in_force(at=now)
     by = deadlines(pack=pack, opened_at=now, zone=settings.LENDER_TIME_ZONE)
-    language = asked.language or (records.language_of_customer(customer=customer) if customer else None)
     return Dispute(
         status=Status.CHECKING,
         ground=asked.ground,
-        language=language if language in ("zh-hans", "en") else "zh-hans",
         channel=asked.channel,
         person=f"c:{customer}" if customer else f"p:{phone.hex() if phone else ''}",
         customer=customer,
@@ -168,7 +223,6 @@ def _build(
         message_key=str(message.pk) if message else asked.selector.key(),
         selector=None if message else write_selector(asked.selector.described()),
         loan=message.loan if message else None,
-        owns_loan=message is not None and owns(customer=customer, message=message),
         statement=asked.statement,
         claimed_payments=write_payments(asked.claimed_payments),
         policy_name=pack.name,
@@ -181,7 +235,10 @@ def _build(
 def start_dispute_clocks(dispute: Dispute, *, now: datetime) -> None:
     """Starts the dispute's clocks at `now` and shows their deadlines on it; the caller saves. Needs its transaction."""
     pack = pack_in_force(at=now)
-    due = start_clocks(dispute=dispute.pk, pack=pack, opened_at=now, now=now, needs=needs_of(dispute))
+    _show(dispute, start_clocks(dispute=dispute.pk, pack=pack, opened_at=now, now=now, needs=needs_of(dispute)))
+
+
+def _show(dispute: Dispute, due: Due) -> None:
     dispute.first_answer_by, dispute.decide_by = due.first_answer_by, due.decide_by
     # Days of the calendar may be longer than hours of business: nobody is answered before they are acknowledged.
     dispute.acknowledge_by = min(dispute.acknowledge_by, due.first_answer_by)
@@ -197,10 +254,11 @@ def same_open(dispute: Dispute) -> Dispute | None:
     )
 
 
-def _refuse_second(dispute: Dispute) -> None:
-    """Kindly, before any lock; the unique constraint decides where two come at once."""
-    if (existing := same_open(dispute)) is not None:
-        raise AlreadyOpen(existing)
+def _the_other(dispute: Dispute) -> Dispute:
+    """The one that is open already. Raises BeginAgain where it was closed meanwhile."""
+    if (existing := same_open(dispute)) is None:
+        raise BeginAgain()
+    return existing
 
 
 def _watch_keys(selector: Selector, message: Message | None) -> list[str]:

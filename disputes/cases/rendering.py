@@ -18,16 +18,22 @@ from disputes.records.queries import number_of_message
 
 
 def render_dispute(
-    *, dispute: Dispute, caller: Caller, hold: Hold | None, permits_out: Sequence[Mapping[str, Any]] | None = None
+    *,
+    dispute: Dispute,
+    caller: Caller,
+    hold: Hold | None,
+    permits_out: Sequence[Mapping[str, Any]] | None = None,
+    number: str | None = None,
 ) -> dict[str, Any]:
-    """The dispute as the API shows it to `caller`. Times are UTC; `permits_out` stands in the 201 alone."""
+    """The dispute as the API shows it to `caller`. Times are UTC; `permits_out` stands in the 201 alone. `number`: of
+    its message, where it was read already."""
     shown: dict[str, Any] = {
         "id": str(dispute.pk),
         "reference": dispute.reference,
         "status": dispute.status,
         "outcome": dispute.outcome,
         "ground": dispute.ground,
-        "message": _render_message(dispute.message, reveal=reveals_debt(dispute=dispute, caller=caller)),
+        "message": _render_message(dispute.message, number=number, reveal=reveals_debt(dispute=dispute, caller=caller)),
         "statement": dispute.statement,
         "claimed_payments": [render_payment(payment) for payment in read_payments(dispute.claimed_payments)],
         "language": dispute.language,
@@ -105,12 +111,12 @@ def _render_finding(finding: Mapping[str, Any], language: str) -> dict[str, Any]
     }
 
 
-def _render_message(message: Message | None, *, reveal: bool) -> dict[str, Any] | None:
+def _render_message(message: Message | None, *, number: str | None, reveal: bool) -> dict[str, Any] | None:
     """The message; its text and what it claims only where the debt may be spoken of. The phone is masked for
     everybody."""
     if message is None:
         return None
-    number = number_of_message(message)
+    number = number or number_of_message(message)
     return {
         "id": str(message.pk),
         "external_id": message.external_id if reveal else None,

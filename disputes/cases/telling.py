@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
 
 from config.fields import phone_digest
+from config.statements import Statement, run
 from disputes.cases.models import Comment, Dispute
 from disputes.cases.reading import read_selector
-from disputes.notices.sending import queue_notice
+from disputes.notices.sending import queue_notice, queued
 from disputes.records import queries as records
-from disputes.records.reaching import reach_of_customers
+from disputes.records.reaching import Reaching
 
 TEXTS: Mapping[str, Mapping[str, str]] = {
     "zh-hans": {
@@ -46,11 +48,15 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
 }
 
 
-def tell_acknowledged(*, dispute: Dispute, now: datetime) -> None:
-    """Says that the dispute is here and what happens now. Needs the transaction that opens it."""
+def acknowledgement(*, dispute: Dispute, address: tuple[str, str], now: datetime) -> list[Statement]:
+    """What says that the dispute is here and what happens now, to be run in the transaction that opens it, which is
+    open. `address`: the opener's, by channel (`address_of_opener`); none where they cannot be reached."""
+    if not address[1]:
+        return []
     texts = TEXTS[dispute.language]
     by = dispute.first_answer_by.astimezone(ZoneInfo(settings.LENDER_TIME_ZONE)).strftime(texts["day"])
-    _tell(dispute=dispute, kind="acknowledgement", key="1", text=_fill(dispute, "acknowledgement", by=by), now=now)
+    text = _fill(dispute, "acknowledgement", by=by)
+    return queued(**_notice(dispute, kind="acknowledgement", key="1", address=address, text=text, now=now))
 
 
 def tell_question(*, dispute: Dispute, comment: Comment, now: datetime) -> None:
@@ -77,38 +83,51 @@ def _fill(dispute: Dispute, name: str, **fields: str) -> str:
 
 
 def _tell(*, dispute: Dispute, kind: str, key: str, text: str, now: datetime) -> None:
-    channel, address = address_of_opener(dispute, at=now)
-    if not address:
-        return
-    queue_notice(
-        kind=kind,
-        subject=dispute.pk,
-        key=key,
-        channel=channel,
-        address=address,
-        language=dispute.language,
-        text=text,
-        subject_line=TEXTS[dispute.language]["subject"].format(reference=dispute.reference),
-        now=now,
-    )
+    address = address_of_opener(dispute, at=now)
+    if address[1]:
+        queue_notice(**_notice(dispute, kind=kind, key=key, address=address, text=text, now=now))
 
 
-def address_of_opener(dispute: Dispute, *, at: datetime) -> tuple[str, str]:
+def _notice(
+    dispute: Dispute, *, kind: str, key: str, address: tuple[str, str], text: str, now: datetime
+) -> dict[str, Any]:
+    return {
+        "kind": kind,
+        "subject": dispute.pk,
+        "key": key,
+        "channel": address[0],
+        "address": address[1],
+        "language": dispute.language,
+        "text": text,
+        "subject_line": TEXTS[dispute.language]["subject"].format(reference=dispute.reference),
+        "now": now,
+    }
+
+
+def address_of_opener(
+    dispute: Dispute, *, at: datetime, reaching: Reaching | None = None, number: str | None = None
+) -> tuple[str, str]:
     """Where whoever opened the dispute is reached: (``sms`` or ``email``, address); the address is empty where nothing
     is known.
 
     A customer: their own number (the one that was texted, where it is theirs), else their e-mail. A person who has only
     the phone: that phone, where its number is known from the message or from how they described it. Never a number that
     the records do not give to whom the dispute is for.
+
+    `reaching`, `number`: of the dispute's customer and of its message, where they were read already.
     """
     if dispute.customer is not None:
         texted = dispute.message.phone_digest if dispute.message else dispute.phone_digest
         rather = {dispute.customer: bytes(texted)} if texted is not None else None
-        reached = reach_of_customers(customers=[dispute.customer], at=at, rather=rather)[dispute.customer]
+        if reaching is None:
+            reaching = Reaching([dispute.customer])
+            run(*reaching.asked)
+        reached = reaching.found(at=at, rather=rather)[dispute.customer]
         if reached.number:
             return "sms", reached.number
         return "email", reached.email or ""
-    number = records.number_of_message(dispute.message) if dispute.message else None
+    if number is None and dispute.message is not None:
+        number = records.number_of_message(dispute.message)
     number = number or read_selector(dispute.selector).get("phone")
     if number and dispute.phone_digest is not None and phone_digest(number) == bytes(dispute.phone_digest):
         return "sms", number

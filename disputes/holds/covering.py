@@ -15,7 +15,6 @@ from disputes.holds.permits import permits_covered
 from disputes.holds.policies import pack_in_force
 from disputes.holds.stopping import HoldFact
 from disputes.journal.recording import SERVICE, record_event
-from disputes.outbox import queue
 
 
 def extend_holds(*, customer_phones: Sequence[tuple[str, bytes]], loans_moved: Sequence[tuple[str, str]]) -> int:
@@ -28,7 +27,7 @@ def extend_holds(*, customer_phones: Sequence[tuple[str, bytes]], loans_moved: S
 
     Needs the import's transaction, with the lanes of all of them taken, and to be called last: it numbers the feed,
     after which no lane and no row is locked. 1. the holds concerned; 2. their new covers; 3. the permits then out,
-    event, topic; 4. the feed's numbers.
+    and the event; 4. the feed's numbers.
     """
     wanted = [(f"c:{customer}", f"p:{bytes(digest).hex()}") for customer, digest in customer_phones]
     wanted += [(f"sc:{customer}", f"sp:{bytes(digest).hex()}") for customer, digest in customer_phones]
@@ -76,13 +75,11 @@ def _grow(grown: dict[uuid.UUID, set[str]], *, reached: set[uuid.UUID]) -> int:
         hold = holds[hold_id]
         whole = tuple(sorted(keys[hold_id] | more))
         fact = HoldFact(reason=hold.reason, source=hold.source, why=hold.why)
-        out = permits_covered(keys=whole, hold=fact, pack=pack, now=at)
+        out = permits_covered(keys=whole, hold=fact, pack=pack)
         if not widened and not out:
             continue
         data = {"scope": hold.scope, "reason": hold.reason, "permits_out": len(out)}
         record_event(subject_type="hold", subject_id=hold.pk, kind="hold.changed", actor=SERVICE, at=at, data=data)
         note_change(kind=Change.CHANGED, hold=hold, keys=whole, permits_out=[permit.render() for permit in out])
-        payload = {"hold": str(hold_id), "dispute": str(hold.dispute) if hold.dispute else None}
-        queue.put(topic="hold.changed", key=str(hold_id), payload=payload)
     number_changes()
     return sum(1 for more in fresh.values() if more)

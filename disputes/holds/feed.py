@@ -12,8 +12,9 @@ import structlog
 from django.db import connection, transaction
 
 from config.api.locks import FEED_NUMBER, NAMESPACE
+from config.statements import Statement, run
 from disputes.holds.models import Change, Hold, SuppressionChange
-from disputes.notices.webhooks import announce
+from disputes.notices.webhooks import Listeners, announce
 
 log = structlog.get_logger(__name__)
 
@@ -60,8 +61,10 @@ def note_change(*, kind: str, hold: Hold, keys: Sequence[str], permits_out: Sequ
     )
 
 
-def number_changes() -> None:
+def number_changes(*, listeners: Listeners | None = None, after: Sequence[Statement] = ()) -> None:
     """Writes the feed's rows of this transaction. Its owner calls it last: no lane and no row is locked after it.
+    `listeners`: of webhooks, where its owner has read them; `after`: what of its own it has still to write, which goes
+    in the same call, before the lock.
 
     1. the webhooks of what was placed and released, after every row's lock, so that they stand in order among the
     dispute's own; 2. one advisory lock, held until the commit; 3. in the next statement the numbers. Whoever waits for
@@ -69,28 +72,36 @@ def number_changes() -> None:
     """
     waiting = _waiting()
     if not waiting.rows:
+        run(*after)
         return
     rows, waiting.rows = waiting.rows, []
-    _announce(rows)
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [NAMESPACE, FEED_NUMBER])
-        cursor.execute(
-            """
-            INSERT INTO disputes_suppressionchange (number, kind, hold_id, at, scope, reason, keys, permits_out)
-            SELECT nextval('disputes_suppression_number'), row.kind, row.hold, clock_timestamp(), row.scope, row.reason,
-                   row.keys, row.permits_out
-            FROM jsonb_to_recordset(%s::jsonb)
-                 AS row (kind text, hold uuid, scope text, reason text, keys text[], permits_out jsonb)
-            """,
-            [json.dumps(rows)],
-        )
+    _announce(rows, listeners)
+    run(*after, _lock_numbers(), Statement(_NUMBERED, [json.dumps(rows)]))
 
 
-def _announce(rows: Sequence[dict[str, Any]]) -> None:
+_NUMBERED = (
+    "INSERT INTO disputes_suppressionchange (number, kind, hold_id, at, scope, reason, keys, permits_out)"
+    " SELECT nextval('disputes_suppression_number'), row.kind, row.hold, clock_timestamp(), row.scope, row.reason,"
+    " row.keys, row.permits_out"
+    " FROM jsonb_to_recordset(%s::jsonb)"
+    " AS row (kind text, hold uuid, scope text, reason text, keys text[], permits_out jsonb)"
+)
+
+
+def _lock_numbers() -> Statement:
+    return Statement("SELECT pg_advisory_xact_lock(%s, %s)", [NAMESPACE, FEED_NUMBER])
+
+
+def _announce(rows: Sequence[dict[str, Any]], listeners: Listeners | None) -> None:
     """`hold.placed` and `hold.released`, in order for one dispute, or for the hold where it has none. What a hold
     covers is told by the feed, which asks for a right of its own."""
     told = [row for row in rows if row["kind"] in (Change.PLACED, Change.RELEASED)]
     if not told:
+        return
+    if listeners is None:
+        listeners = Listeners()
+        run(listeners.asked)
+    if not listeners.asked.rows:
         return
     at = _clock()
     for row in told:
@@ -100,6 +111,7 @@ def _announce(rows: Sequence[dict[str, Any]]) -> None:
             key=row["dispute"] or row["hold"],
             data={"hold": {"id": row["hold"], **said}},
             at=at,
+            listeners=listeners,
         )
 
 

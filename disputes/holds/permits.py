@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 from django.db import connection
-from django.db.models import Q
 from django.db.models.functions import Now
 
 from config.api.fields import render_instant
+from config.statements import Statement, run
 from config.values.ids import floor_of, new_id
 from disputes.holds.arrays import array_of_digests, array_of_texts
 from disputes.holds.models import Permit
-from disputes.holds.scopes import Covers, covers_of_keys
+from disputes.holds.scopes import covers_of_keys
 from disputes.holds.stopping import HoldFact, stops
 from disputes.policy.packs import Pack
-from disputes.records.models import Loan
 
 LONGEST = 600
 """Seconds that a permit may be good for."""
@@ -67,68 +66,60 @@ class PermitOut:
         return {"id": str(self.id), "expires_at": render_instant(self.expires_at)}
 
 
-def permits_covered(*, keys: Sequence[str], hold: HoldFact, pack: Pack, now: datetime) -> tuple[PermitOut, ...]:
+def permits_touched(*, keys: Iterable[str]) -> Statement:
+    """What reads the permits that live and that these keys name, for `permits_covered`; to be run under the keys'
+    lanes."""
+    covers = covers_of_keys(keys)
+    return Statement(
+        "SELECT id, request_id, loan, channel, category, vendor, granted_at, expires_at,"
+        " customer, phone_digest, sending_rule, reply_to, owner FROM disputes_permits_out(%s, %s, %s, %s, %s)",
+        [
+            list(covers.loans),
+            list(covers.customers | covers.persons),
+            list(covers.phones | covers.person_phones),
+            list(covers.rules),
+            # For the partitions alone: what is out is decided by the database's clock.
+            timedelta(seconds=LONGEST) + CLOCKS_DIFFER,
+        ],
+    )
+
+
+def permits_covered(
+    *, keys: Sequence[str], hold: HoldFact, pack: Pack, touched: Statement | None = None
+) -> tuple[PermitOut, ...]:
     """The permits that live and that a hold of these keys would have denied, oldest first. Needs the keys' lanes.
+    `touched`: of these keys, where they were read already.
 
     One that was handed back is out no longer; one whose message is recorded already is listed all the same. A permit
     for a loan that has moved since it was granted is found by the loan's owner of now, as the gate would find him.
     """
     covers = covers_of_keys(keys)
-    whose = covers.customers | covers.persons
-    # Under the lanes of these customers, and an import that moves a loan takes those of both its owners.
-    owner = dict(Loan.objects.filter(customer__in=whose).values_list("pk", "customer")) if whose else {}
-    rows = (
-        Permit.objects.filter(
-            _touches(covers, loans=owner),
-            # For the partitions alone: what is out is decided by the database's clock.
-            pk__gte=floor_of(now - timedelta(seconds=LONGEST) - CLOCKS_DIFFER),
-            expires_at__gt=_clock_timestamp(),
-            unused_at__isnull=True,
+    if touched is None:
+        touched = permits_touched(keys=keys)
+        run(touched)
+    out = []
+    for *shown, customer, phone, rule, reply_to, owner in touched.rows:
+        permit = PermitOut(**dict(zip(_SHOWN, shown, strict=True)))
+        covered = (
+            permit.loan in covers.loans
+            or owner in covers.customers
+            or customer in covers.customers
+            or bytes(phone) in covers.phones
+            or rule in covers.rules
         )
-        .order_by("granted_at", "pk")
-        .iterator(chunk_size=1000)
-    )
-    return tuple(
-        PermitOut(
-            id=row.pk,
-            request_id=row.request_id,
-            loan=row.loan,
-            channel=row.channel,
-            category=row.category,
-            vendor=row.vendor,
-            granted_at=row.granted_at,
-            expires_at=row.expires_at,
-        )
-        for row in rows
         if stops(
             hold=hold,
-            category=row.category,
-            loan=row.loan,
-            surveys_only=not _message_key(row, covers, owner),
+            category=permit.category,
+            loan=permit.loan,
+            surveys_only=not covered,
             pack=pack,
-            answers_own_message=row.reply_to is not None,
-        )
-    )
+            answers_own_message=reply_to is not None,
+        ):
+            out.append(permit)
+    return tuple(out)
 
 
-def _touches(covers: Covers, *, loans: Iterable[str]) -> Q:
-    """Also those of the persons, whose surveys a hold stops. `loans`: what the customers and persons own."""
-    return (
-        Q(loan__in=covers.loans.union(loans))
-        | Q(customer__in=covers.customers | covers.persons)
-        | Q(phone_digest__in=covers.phones | covers.person_phones)
-        | Q(sending_rule__in=covers.rules)
-    )
-
-
-def _message_key(row: Permit, covers: Covers, owner: Mapping[str, str | None]) -> bool:
-    return (
-        row.loan in covers.loans
-        or (row.loan is not None and owner.get(row.loan) in covers.customers)
-        or row.customer in covers.customers
-        or bytes(row.phone_digest) in covers.phones
-        or row.sending_rule in covers.rules
-    )
+_SHOWN = [one.name for one in fields(PermitOut)]
 
 
 def _clock_timestamp() -> Any:

@@ -12,19 +12,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db import connection
-
 from config.api.idempotency import BeginAgain
+from config.statements import Statement, insert, run
 from disputes.holds import owners, scopes
 from disputes.holds.feed import note_change, number_changes
 from disputes.holds.models import Change, Hold, HoldCover, Source
-from disputes.holds.permits import PermitOut, permits_covered
+from disputes.holds.permits import PermitOut, permits_covered, permits_touched
 from disputes.holds.policies import pack_in_force
 from disputes.holds.scopes import Covers
 from disputes.holds.stopping import HoldFact
-from disputes.journal.recording import SERVICE, Actor, record_event
+from disputes.journal.recording import SERVICE, Actor, event
 from disputes.lanes.locking import take_lanes, take_rules
-from disputes.outbox import queue
 
 __all__ = [
     "PlacedHold",
@@ -59,28 +57,37 @@ def place_hold(
     now: datetime,
     dispute: uuid.UUID | None = None,
     why: str = "",
+    beside: Sequence[Statement] = (),
+    writes: list[Statement] | None = None,
 ) -> PlacedHold:
     """Places a hold. From the commit on no permit that it covers is granted; those granted before are in `permits_out`.
 
     1. who owns what it covers, and so its lanes; 2. takes them, waiting, and the locks of the sending rules that it
-    covers; 3. who owns it, in the next statement: another → raises BeginAgain, and the transaction's owner rolls back
-    and calls again; 4. the permits then out; 5. hold, what it covers, event and topic. `number_changes` comes at the
-    end of the transaction.
+    covers; 3. in one call after that: who owns it now, the clock, the permits then out, and what the transaction's
+    owner reads `beside`; another owner → raises BeginAgain, and the transaction's owner rolls back and calls again;
+    4. hold, what it covers and its event: written, or added to `writes` for the transaction's owner to run with their
+    own. `number_changes` comes at the end of the transaction.
 
     `now` is not used for order: a hold bears the database's time under the lanes; its event stands at `now`, among the
     others that the same act writes.
     """
     if not covers:
         raise ValueError("a hold covers something")
-    keys = _lock(covers)
-    at = database_clock()
+    under = _lock(covers, beside=beside)
+    keys, at = under.keys, under.at
     hold = Hold(
         source=source, scope=scope, reason=reason, why=why, dispute=dispute, placed_at=at, placed_by=_name(actor)
     )
-    out = _permits_out(hold, keys, at)
-    hold.save(force_insert=True)
-    HoldCover.objects.bulk_create([HoldCover(hold=hold, key=key, since=at) for key in keys])
-    _tell(hold=hold, kind=Change.PLACED, keys=keys, out=out, actor=actor, at=now)
+    out = _permits_out(hold, keys, at, touched=under.touched)
+    covering = Statement(
+        "INSERT INTO disputes_holdcover (hold_id, key, since) SELECT %s, unnest(%s::text[]), %s",
+        [hold.pk, list(keys), at],
+    )
+    told = _tell(hold=hold, kind=Change.PLACED, keys=keys, out=out, actor=actor, at=now)
+    if writes is None:
+        run(insert(hold), covering, told)
+    else:
+        writes += [insert(hold), covering, told]
     return PlacedHold(hold=hold, keys=keys, permits_out=out)
 
 
@@ -90,20 +97,20 @@ def widen_hold(*, hold: Hold, covers: Covers, actor: Actor = SERVICE, now: datet
     Steps as in `place_hold`; the feed's row lists the permits then out of all that it covers.
     """
     before = _keys_of(hold)
-    keys = _lock(scopes.covers_of_keys(before).joined(covers), also=before)
+    under = _lock(scopes.covers_of_keys(before).joined(covers), also=before)
     standing = Hold.objects.filter(pk=hold.pk, released_at__isnull=True).first()
     if standing is None:
         return PlacedHold(hold=hold, keys=tuple(before), permits_out=())
-    at = database_clock()
+    at = under.at
     # What it covered stays: a phone that meanwhile went to somebody else was held in the customer's name.
-    whole = tuple(sorted({*before, *keys}))
+    whole = tuple(sorted({*before, *under.keys}))
     HoldCover.objects.bulk_create(
         [HoldCover(hold=standing, key=key, since=at) for key in whole if key not in before], ignore_conflicts=True
     )
     standing.scope = scopes.scope_of_keys(whole)
     standing.save(update_fields=["scope"])
-    out = _permits_out(standing, whole, at)
-    _tell(hold=standing, kind=Change.CHANGED, keys=whole, out=out, actor=actor, at=now)
+    out = _permits_out(standing, whole, at, touched=under.touched)
+    run(_tell(hold=standing, kind=Change.CHANGED, keys=whole, out=out, actor=actor, at=now))
     return PlacedHold(hold=standing, keys=whole, permits_out=out)
 
 
@@ -113,8 +120,7 @@ def release_hold(*, hold: Hold, actor: Actor, reason: str, now: datetime, words:
     `reason`: a code, which the journal keeps; `words`: what a person said beside it, kept with the hold alone.
     """
     keys = _keys_of(hold)
-    _lock(scopes.covers_of_keys(keys), also=keys)
-    at = database_clock()
+    at = _lock(scopes.covers_of_keys(keys), also=keys).at
     released = Hold.objects.filter(pk=hold.pk, released_at__isnull=True).update(
         released_at=at, released_by=_name(actor), release_reason=f"{reason}: {words}"[:200] if words else reason
     )
@@ -122,7 +128,7 @@ def release_hold(*, hold: Hold, actor: Actor, reason: str, now: datetime, words:
         return False
     HoldCover.objects.filter(hold=hold, released_at__isnull=True).update(released_at=at)
     hold.refresh_from_db()
-    _tell(hold=hold, kind=Change.RELEASED, keys=keys, out=(), actor=actor, at=now, why=reason)
+    run(_tell(hold=hold, kind=Change.RELEASED, keys=keys, out=(), actor=actor, at=now, why=reason))
     return True
 
 
@@ -135,7 +141,7 @@ def change_reason(*, hold: Hold, reason: str, now: datetime, actor: Actor = SERV
     if not changed:
         return False
     hold.refresh_from_db()
-    _tell(hold=hold, kind=Change.CHANGED, keys=keys, out=(), actor=actor, at=now)
+    run(_tell(hold=hold, kind=Change.CHANGED, keys=keys, out=(), actor=actor, at=now))
     return True
 
 
@@ -164,35 +170,59 @@ def holds_covering(keys: Iterable[str], *, at: datetime | None = None) -> list[H
     return list(Hold.objects.filter(pk__in=covers.values("hold")).order_by("pk"))
 
 
-def _lock(covers: Covers, *, also: Sequence[str] = ()) -> tuple[str, ...]:
-    """Takes the lanes of what is to be covered, and the locks of its sending rules, and returns the keys as they are
-    under them.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Under:
+    """What was read under the lanes. `keys`: of what was to be covered, and its owners; `at`: the database's clock;
+    `touched`: the live permits that these keys name, or those covered before."""
 
-    The owners are read before and after: one that came between may have a permit in a lane that we do not hold.
+    keys: tuple[str, ...]
+    at: datetime
+    touched: Statement
+
+
+def _lock(covers: Covers, *, also: Sequence[str] = (), beside: Sequence[Statement] = ()) -> _Under:
+    """Takes the lanes of what is to be covered, and the locks of its sending rules, and returns what is so under them.
+
+    The owners are read before and after: one that came between may have a permit in a lane that we do not hold. With
+    them, in statements after the lock all the same, goes what is asked by the owners of before: where they have
+    changed, all of it is begun again. `also`: the keys that a hold covers already.
     """
     before = owners.resolve(covers)
-    take_lanes(before.lanes() | owners.lanes_of_keys(also))
-    take_rules(covers.rules)
-    after = owners.resolve(covers)
-    if after != before:
+    lanes = before.lanes() | owners.lanes_of_keys(also)
+    after, clock = owners.Asked(covers), Statement(_CLOCK)
+    touched = permits_touched(keys={*also, *before.keys()})
+    asked = (*after.statements, clock, touched, *beside)
+    if covers.rules:
+        take_lanes(lanes)
+        take_rules(covers.rules)
+        run(*asked)
+    else:
+        take_lanes(lanes, then=asked)
+    if after.answer() != before:
         raise BeginAgain()
-    return after.keys()
+    return _Under(keys=before.keys(), at=database_clock(clock), touched=touched)
 
 
 def _keys_of(hold: Hold) -> list[str]:
     return sorted(HoldCover.objects.filter(hold=hold, released_at__isnull=True).values_list("key", flat=True))
 
 
-def _permits_out(hold: Hold, keys: Sequence[str], at: datetime) -> tuple[PermitOut, ...]:
+def _permits_out(
+    hold: Hold, keys: Sequence[str], at: datetime, *, touched: Statement | None = None
+) -> tuple[PermitOut, ...]:
     fact = HoldFact(reason=hold.reason, source=hold.source, why=hold.why)
-    return permits_covered(keys=keys, hold=fact, pack=pack_in_force(at=at), now=at)
+    return permits_covered(keys=keys, hold=fact, pack=pack_in_force(at=at), touched=touched)
 
 
-def database_clock() -> datetime:
-    """The instant at which a hold is placed, widened or released: the database's own, read under the lanes."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT clock_timestamp()")
-        at: datetime = cursor.fetchone()[0]
+_CLOCK = "SELECT clock_timestamp()"
+
+
+def database_clock(read: Statement | None = None) -> datetime:
+    """The instant at which a hold is placed, widened or released: the database's own, `read` under the lanes."""
+    if read is None:
+        read = Statement(_CLOCK)
+        run(read)
+    at: datetime = read.rows[0][0]
     return at
 
 
@@ -209,12 +239,10 @@ def _tell(
     actor: Actor,
     at: datetime,
     why: str = "",
-) -> None:
-    """Event, topic and the feed's row."""
+) -> Statement:
+    """Keeps the feed's row for later; what writes the event is the caller's to run."""
     data: dict[str, Any] = {"scope": hold.scope, "reason": hold.reason, "permits_out": len(out)}
     if why:
         data["why"] = why
-    record_event(subject_type="hold", subject_id=hold.pk, kind=f"hold.{kind}", actor=actor, at=at, data=data)
-    payload = {"hold": str(hold.pk), "dispute": str(hold.dispute) if hold.dispute else None}
-    queue.put(topic=f"hold.{kind}", key=str(hold.pk), payload=payload)
     note_change(kind=kind, hold=hold, keys=list(keys), permits_out=[permit.render() for permit in out])
+    return event(subject_type="hold", subject_id=hold.pk, kind=f"hold.{kind}", actor=actor, at=at, data=data)

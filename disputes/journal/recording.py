@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from config.statements import Statement, run
 from disputes.journal.models import Event
 
 
@@ -23,6 +25,24 @@ class Actor:
 SERVICE = Actor(type="service")
 
 
+def event(
+    *,
+    subject_type: str,
+    subject_id: uuid.UUID,
+    kind: str,
+    actor: Actor,
+    at: datetime,
+    data: Mapping[str, Any] | None = None,
+) -> Statement:
+    """What writes one event, to be run in the transaction of what it tells of. `data` holds no personal data: ids,
+    codes, instants."""
+    return Statement(
+        "INSERT INTO disputes_event (subject_type, subject_id, kind, at, actor_type, actor_id, data)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s)",
+        [subject_type, subject_id, kind, at, actor.type, actor.id, json.dumps(dict(data or {}))],
+    )
+
+
 def record_event(
     *,
     subject_type: str,
@@ -31,18 +51,9 @@ def record_event(
     actor: Actor,
     at: datetime,
     data: Mapping[str, Any] | None = None,
-) -> Event:
-    """Writes one event. Needs the transaction of what it tells of. `data` holds no personal data: ids, codes,
-    instants."""
-    return Event.objects.create(
-        subject_type=subject_type,
-        subject_id=subject_id,
-        kind=kind,
-        at=at,
-        actor_type=actor.type,
-        actor_id=actor.id,
-        data=dict(data or {}),
-    )
+) -> None:
+    """Writes one event. Needs the transaction of what it tells of. `data` as in `event`."""
+    run(event(subject_type=subject_type, subject_id=subject_id, kind=kind, actor=actor, at=at, data=data))
 
 
 def record_events(

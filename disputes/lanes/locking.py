@@ -14,11 +14,12 @@ which decisions share and whoever holds the rule has alone (`docs/decisions/0011
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from django.db import connection
 
 from config.api.locks import RULES_NAMESPACE
+from config.statements import Statement, run
 from config.values.ciphertext import stripe
 from disputes.lanes.models import LANES
 
@@ -59,13 +60,14 @@ def stripe_of_rule(external_id: str) -> int:
     return stripe(f"r:{external_id}", bits=RULE_BITS)
 
 
-def take_lanes(lanes: Iterable[int]) -> None:
+def take_lanes(lanes: Iterable[int], *, then: Sequence[Statement] = ()) -> None:
     """Locks the lanes until the commit, waiting for each, in the order of their numbers so that nobody deadlocks.
 
     Needs the outermost transaction, in read committed: raises NotOutermost. Raises LanesMissing where a row is short.
+    `then`: what is read under them, in statements of their own that go in the same call.
     """
     wanted = sorted(set(lanes))
-    taken = _lock(wanted, "FOR NO KEY UPDATE")
+    taken = _lock(wanted, "FOR NO KEY UPDATE", then)
     if len(taken) != len(wanted):
         raise LanesMissing(f"{len(wanted)} lanes asked, {len(taken)} locked")
 
@@ -98,20 +100,20 @@ def try_lanes(lanes: Iterable[int]) -> set[int]:
     return _lock(sorted(set(lanes)), "FOR NO KEY UPDATE SKIP LOCKED")
 
 
-def _lock(wanted: list[int], how: str) -> set[int]:
+def _lock(wanted: list[int], how: str, then: Sequence[Statement] = ()) -> set[int]:
     """NO KEY UPDATE: a foreign key to a lane would not wait for it. The level is read with the rows, at no extra
     call."""
     if not wanted:
+        run(*then)
         return set()
     check_outermost()
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"SELECT n, current_setting('transaction_isolation') FROM disputes_lane WHERE n = ANY(%s) ORDER BY n {how}",
-            [wanted],
-        )
-        rows = cursor.fetchall()
-    _check_levels({level for _, level in rows})
-    return {n for n, _ in rows}
+    lanes = Statement(
+        f"SELECT n, current_setting('transaction_isolation') FROM disputes_lane WHERE n = ANY(%s) ORDER BY n {how}",
+        [wanted],
+    )
+    run(lanes, *then)
+    _check_levels({level for _, level in lanes.rows})
+    return {n for n, _ in lanes.rows}
 
 
 def _check_levels(levels: set[str]) -> None:

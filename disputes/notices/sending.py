@@ -17,6 +17,7 @@ from django.db.models import F
 from django.db.models.functions import Now
 
 from config.fields import keyring, phone_digest
+from config.statements import Statement, insert, run
 from config.values.ciphertext import digest
 from config.values.email import is_email
 from disputes.notices import hooks
@@ -56,6 +57,35 @@ def queue_notice(
     (kind, subject, key) again is answered with the notice that is there, unchanged. Raises ValueError for an address
     that is none.
     """
+    writes = queued(
+        kind=kind,
+        subject=subject,
+        key=key,
+        channel=channel,
+        address=address,
+        language=language,
+        text=text,
+        subject_line=subject_line,
+        now=now,
+    )
+    run(*writes)
+    return Notice.objects.get(kind=kind, subject=subject, key=key)
+
+
+def queued(
+    *,
+    kind: str,
+    subject: uuid.UUID,
+    key: str,
+    channel: str,
+    address: str,
+    language: str,
+    text: str,
+    subject_line: str = "",
+    now: datetime,
+) -> list[Statement]:
+    """As `queue_notice`: what writes the notice and its topic unless the same one is there already, to be run
+    in the transaction of its cause, which is open."""
     if not transaction.get_connection().in_atomic_block:
         raise RuntimeError("a notice is queued in the transaction that causes it")
     notice = Notice(
@@ -71,11 +101,13 @@ def queue_notice(
         queued_at=now,
     )
     # ON CONFLICT waits for whoever writes the same notice now, so that the next statement sees which of two is there.
-    Notice.objects.bulk_create([notice], ignore_conflicts=True)
-    stored = Notice.objects.get(kind=kind, subject=subject, key=key)
-    if stored.pk == notice.pk:
-        queue.put(topic="notice.queued", key=str(stored.pk), payload={"notice": str(stored.pk)})
-    return stored
+    telling = queue.topics(
+        topic="notice.queued",
+        payloads={str(notice.pk): {"notice": str(notice.pk)}},
+        where="EXISTS (SELECT FROM disputes_notice WHERE id = %s)",
+        parameters=[notice.pk],
+    )
+    return [insert(notice, ending="ON CONFLICT DO NOTHING"), telling]
 
 
 def _digest_of(channel: str, address: str) -> bytes:

@@ -19,6 +19,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
+from config.statements import Statement, run
 from disputes.notices.addresses import check_url
 from disputes.notices.models import WebhookDelivery, WebhookEndpoint, WebhookMessage
 from disputes.outbox import queue
@@ -47,31 +48,47 @@ class TooManyEndpoints(Exception):
     """There are MOST_ENDPOINTS already."""
 
 
-def announce(*, event: str, key: str, data: Mapping[str, Any], at: datetime) -> WebhookMessage | None:
+class Listeners:
+    """The endpoints that are switched on: what is `asked`, to be run in one call with others."""
+
+    def __init__(self) -> None:
+        self.asked = Statement("SELECT id, events FROM disputes_webhookendpoint WHERE enabled ORDER BY id")
+
+    def of(self, event: str) -> list[uuid.UUID]:
+        """Those that want the event."""
+        return [endpoint for endpoint, events in self.asked.rows if not events or event in events]
+
+
+def announce(
+    *, event: str, key: str, data: Mapping[str, Any], at: datetime, listeners: Listeners | None = None
+) -> WebhookMessage | None:
     """Writes one event for every endpoint that wants it; None where none does. Needs the transaction of its cause.
 
     `key`: within it the order of the calls is the order of delivery, so whoever announces about a dispute holds its
     row's lock and gives its id; `data`: JSON without personal data; `at`: aware, when it happened. Topic
-    `webhook.queued` for each endpoint. Raises ValueError for an event that is not in EVENTS.
+    `webhook.queued` for each endpoint. `listeners`: where whoever announces several things has read them. Raises
+    ValueError for an event that is not in EVENTS.
     """
     if event not in EVENTS:
         raise ValueError(f"no such event: {event}")
     if not transaction.get_connection().in_atomic_block:
         raise RuntimeError("an event is announced in the transaction that causes it")
-    enabled = WebhookEndpoint.objects.filter(enabled=True).only("events").order_by("pk")
-    listening = [one for one in enabled if not one.events or event in one.events]
+    if listeners is None:
+        listeners = Listeners()
+        run(listeners.asked)
+    listening = listeners.of(event)
     if not listening:
         return None
     said = {"type": event, "timestamp": at.astimezone(UTC).isoformat().replace("+00:00", "Z"), "data": data}
     body = json.dumps(said, ensure_ascii=False, separators=(",", ":"))
     message = WebhookMessage.objects.create(event=event, key=key, body=body, created_at=Now())
     WebhookDelivery.objects.bulk_create(
-        WebhookDelivery(endpoint=one, message=message, key=key, next_at=at, retry_until=Now() + RETRY_FOR)
+        WebhookDelivery(endpoint_id=one, message=message, key=key, next_at=at, retry_until=Now() + RETRY_FOR)
         for one in listening
     )
     queue.put_many(
         topic="webhook.queued",
-        payloads={f"{one.pk}:{message.seq}": {"endpoint": str(one.pk), "key": key} for one in listening},
+        payloads={f"{one}:{message.seq}": {"endpoint": str(one), "key": key} for one in listening},
     )
     return message
 

@@ -6,6 +6,7 @@ again whatever was not done. A function that hears a topic must therefore bear t
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
@@ -16,6 +17,7 @@ from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
+from config.statements import Statement, run
 from disputes.outbox.models import OutboxTopic
 
 log = structlog.get_logger(__name__)
@@ -29,6 +31,9 @@ PUSH_AHEAD = timedelta(hours=1)
 FIRST_RETRIES = (timedelta(seconds=15), timedelta(minutes=1), timedelta(minutes=10))
 KEEP_DONE = timedelta(days=7)
 SWEEP_AT_ONCE = 500
+TOGETHER = 4
+"""How many topics one task names: its worker delivers them one after the other, and handing a task over costs as much
+as several statements."""
 TASK = "disputes.tasks.deliver"
 
 
@@ -39,18 +44,54 @@ def put(*, topic: str, key: str, payload: Mapping[str, Any] | None = None) -> No
 
 def put_many(*, topic: str, payloads: Mapping[str, Mapping[str, Any]]) -> None:
     """Writes one topic a key, in one statement. Needs the transaction of their cause."""
-    if not payloads:
-        return
+    if payloads:
+        run(topics(topic=topic, payloads=payloads))
+
+
+def topics(
+    *, topic: str, payloads: Mapping[str, Mapping[str, Any]], where: str = "true", parameters: Sequence[Any] = ()
+) -> Statement:
+    """What writes one topic a key, to be run in the transaction of their cause, which is open; on commit their tasks
+    are sent. `where`, with its `parameters`: a condition of SQL without which nothing is written."""
     if not transaction.get_connection().in_atomic_block:
         raise RuntimeError("a topic is written in the transaction that causes it")
-    rows = OutboxTopic.objects.bulk_create(
-        [
-            OutboxTopic(topic=topic, key=key, payload=dict(payload), due_at=Now() + RESEND_AFTER)
-            for key, payload in payloads.items()
-        ]
+    values = [value for key, said in payloads.items() for value in (key, json.dumps(said))]
+    written = Statement(
+        "INSERT INTO disputes_outboxtopic (topic, key, payload, due_at, attempts, done_by, last_error)"
+        f" SELECT %s, told.key, told.payload, statement_timestamp() + {_RESENT}, 0, '{{}}', ''"
+        f" FROM (VALUES {', '.join(['(%s, %s::jsonb)'] * len(payloads))}) AS told (key, payload)"
+        f" WHERE {where} RETURNING id",
+        [topic, *values, *parameters],
     )
-    ids = [row.pk for row in rows]
-    transaction.on_commit(lambda: send(ids))
+    _send_on_commit(written)
+    return written
+
+
+_RESENT = f"interval '{RESEND_AFTER.total_seconds():g} seconds'"
+
+
+class _Sending:
+    """Sends, once the transaction has committed, the tasks of all that was written in it."""
+
+    def __init__(self) -> None:
+        self.written: list[Statement] = []
+
+    def __call__(self) -> None:
+        if ids := [row[0] for one in self.written for row in one.rows]:
+            send(ids)
+
+
+def _send_on_commit(written: Statement) -> None:
+    """With the others of the same savepoints, so that those of one that is rolled back are never sent."""
+    connection = transaction.get_connection()
+    within = set(connection.savepoint_ids)
+    for savepoints, hook, _ in connection.run_on_commit:
+        if isinstance(hook, _Sending) and savepoints == within:
+            hook.written.append(written)
+            return
+    sending = _Sending()
+    sending.written.append(written)
+    transaction.on_commit(sending)
 
 
 def take_over(*, topic: str, key: str) -> list[Mapping[str, Any]]:
@@ -64,19 +105,32 @@ def take_over(*, topic: str, key: str) -> list[Mapping[str, Any]]:
 
 
 def send(ids: Iterable[int]) -> int:
-    """Hands tasks to the broker; stops at the first that it does not take (the sweeper sends those). Returns how many.
+    """Hands tasks to the broker, TOGETHER topics each; stops at the first that it does not take (the sweeper sends
+    those). Returns how many topics were sent.
 
     Never raises: the cause is committed and answered, whatever the broker says.
     """
-    sent = 0
-    for topic_id in ids:
+    waiting, sent = list(ids), 0
+    while sent < len(waiting):
+        few = waiting[sent : sent + TOGETHER]
         try:
-            current_app.send_task(TASK, args=[topic_id], retry=False, ignore_result=True)
+            current_app.send_task(TASK, args=few, retry=False, ignore_result=True)
         except Exception as error:  # a broker's client raises of many families
-            log.warning("broker_unreachable", unsent_from=topic_id, error=type(error).__name__)
+            log.warning("broker_unreachable", unsent_from=few[0], error=type(error).__name__)
             break
-        sent += 1
+        sent += len(few)
     return sent
+
+
+def deliver_each(*, topic_ids: Sequence[int], subscribers: Mapping[str, Sequence[tuple[str, Subscriber]]]) -> None:
+    """Delivers the topics of one task, in turn. Where one fails, those after it are given a task of their own, and its
+    error is raised."""
+    for place, topic_id in enumerate(topic_ids):
+        try:
+            deliver(topic_id=topic_id, subscribers=subscribers)
+        except Exception:
+            send(topic_ids[place + 1 :])
+            raise
 
 
 def deliver(*, topic_id: int, subscribers: Mapping[str, Sequence[tuple[str, Subscriber]]]) -> bool:

@@ -13,6 +13,7 @@ from django.db.models import F, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
 from config.fields import keyring, phone_digest, place_of
+from config.statements import Statement, run
 from config.values.ciphertext import unseal
 from disputes.check import facts
 from disputes.check.standing import local_day
@@ -112,10 +113,14 @@ def phones_of_customer(*, customer: str) -> frozenset[bytes]:
 
 def language_of_customer(*, customer: str | None) -> str | None:
     """``zh-hans`` or ``en``, of the customer's own language; None where it is neither, or not known."""
-    language = Customer.objects.filter(pk=customer).values_list("language", flat=True).first() or ""
-    if language == "zh" or language.startswith("zh-"):
+    return language_in(Customer.objects.filter(pk=customer).values_list("language", flat=True).first() or "")
+
+
+def language_in(tag: str) -> str | None:
+    """``zh-hans`` or ``en``, of a language as the records name it (BCP 47)."""
+    if tag == "zh" or tag.startswith("zh-"):
         return "zh-hans"
-    return "en" if language == "en" or language.startswith("en-") else None
+    return "en" if tag == "en" or tag.startswith("en-") else None
 
 
 def loans_of_customer(*, customer: str) -> QuerySet[Loan]:
@@ -203,12 +208,32 @@ def personal_of(
     *, model: type[MessagePersonal | CustomerPersonal], versions: Iterable[uuid.UUID]
 ) -> dict[uuid.UUID, dict[str, Any]]:
     """The personal fields of versions, opened, by the version's id; those that were erased are left out."""
+    asked = personal(model=model, versions=versions)
+    run(asked)
+    return opened(asked, model=model)
+
+
+def personal(*, model: type[MessagePersonal | CustomerPersonal], versions: Iterable[uuid.UUID]) -> Statement:
+    """What reads the personal fields of versions; `opened` opens them."""
     table = model._meta.db_table
-    rows = model._default_manager.filter(version_id__in=list(versions), sealed__isnull=False)
-    return {
-        version: json.loads(unseal(keyring(), bytes(sealed or b""), place=place_of(table, "sealed", version)))
-        for version, sealed in rows.values_list("version_id", "sealed")
-    }
+    return Statement(
+        f"SELECT version_id, sealed FROM {table} WHERE version_id = ANY (%s::uuid[]) AND sealed IS NOT NULL",
+        [list(versions)],
+    )
+
+
+def opened(asked: Statement, *, model: type[MessagePersonal | CustomerPersonal]) -> dict[uuid.UUID, dict[str, Any]]:
+    """The personal fields that a statement has read as (version, sealed), by the version's id."""
+    return {version: open_personal(sealed, model=model, version=version) for version, sealed in asked.rows}
+
+
+def open_personal(
+    sealed: bytes, *, model: type[MessagePersonal | CustomerPersonal], version: uuid.UUID
+) -> dict[str, Any]:
+    """The personal fields of one version, from their ciphertext."""
+    place = place_of(model._meta.db_table, "sealed", version)
+    told: dict[str, Any] = json.loads(unseal(keyring(), bytes(sealed), place=place))
+    return told
 
 
 def customers_messaged(*, start: datetime, end: datetime) -> QuerySet[Message, Any]:

@@ -9,10 +9,11 @@ from datetime import date, datetime
 from django.conf import settings
 
 from config.fields import phone_digest
+from config.statements import Statement, run
 from config.values.email import is_email
 from disputes.check.standing import local_day
-from disputes.records.models import Customer, CustomerPersonal, CustomerPhone
-from disputes.records.queries import personal_of
+from disputes.records.models import CustomerPersonal
+from disputes.records.queries import language_in, open_personal
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,38 +32,66 @@ class Reach:
 def reach_of_customers(
     *, customers: Iterable[str], at: datetime, rather: Mapping[str, bytes] | None = None
 ) -> dict[str, Reach]:
-    """By customer, all of them; three queries however many they are.
+    """By customer, all of them; one call however many they are.
 
     `at` (aware): the day on which a phone must be theirs, in the lender's zone; `rather`: the phone (its digest) that
     is taken where it is among a customer's own, else the first that the lender's line names.
     """
-    wanted, prefer = list(dict.fromkeys(customers)), rather or {}
-    day = local_day(at, settings.LENDER_TIME_ZONE)
-    rows = {row.external_id: row for row in Customer.objects.filter(pk__in=wanted, version_id__isnull=False)}
-    own: dict[str, set[bytes]] = {}
-    for phone in CustomerPhone.objects.filter(customer__in=wanted, role="own"):
-        if _in_use(phone.first, phone.until, day):
-            own.setdefault(phone.customer, set()).add(bytes(phone.digest))
-    personal = personal_of(model=CustomerPersonal, versions=[row.version_id for row in rows.values() if row.version_id])
-    found = {}
-    for customer in wanted:
-        row = rows.get(customer)
-        told = personal.get(row.version_id, {}) if row is not None and row.version_id else {}
-        numbers = {
-            digest: number
-            for number in told.get("phones", ())
-            if (digest := phone_digest(number)) in own.get(customer, ())
-        }
-        wish = prefer.get(customer)
-        chosen = wish if wish in numbers else next(iter(numbers), None)
-        found[customer] = Reach(
-            name=told.get("name") or None,
-            number=numbers[chosen] if chosen is not None else None,
-            digest=chosen,
-            email=told["email"] if is_email(told.get("email") or "") else None,
-            language=row.language if row is not None else "",
+    reaching = Reaching(customers)
+    run(*reaching.asked)
+    return reaching.found(at=at, rather=rather)
+
+
+class Reaching:
+    """What is `asked` to reach customers, to be run in one call with others, and what was `found`."""
+
+    def __init__(self, customers: Iterable[str]) -> None:
+        self._wanted = list(dict.fromkeys(customers))
+        self._known = Statement(
+            "SELECT customer.external_id, customer.language, customer.version_id, personal.sealed"
+            " FROM disputes_customer AS customer"
+            " LEFT JOIN disputes_customerpersonal AS personal ON personal.version_id = customer.version_id"
+            " WHERE customer.external_id = ANY (%s::text[]) AND customer.version_id IS NOT NULL",
+            [self._wanted],
         )
-    return found
+        self._phones = Statement(
+            "SELECT customer, digest, first, until FROM disputes_customerphone"
+            " WHERE customer = ANY (%s::text[]) AND role = 'own'",
+            [self._wanted],
+        )
+        self.asked = (self._known, self._phones)
+
+    def language_of(self, customer: str) -> str | None:
+        """``zh-hans`` or ``en``; None where the records say neither."""
+        return next((language_in(tag) for who, tag, *_ in self._known.rows if who == customer), None)
+
+    def found(self, *, at: datetime, rather: Mapping[str, bytes] | None = None) -> dict[str, Reach]:
+        """As `reach_of_customers`."""
+        prefer, day = rather or {}, local_day(at, settings.LENDER_TIME_ZONE)
+        known = {customer: (language, version, sealed) for customer, language, version, sealed in self._known.rows}
+        own: dict[str, set[bytes]] = {}
+        for customer, digest, first, until in self._phones.rows:
+            if _in_use(first, until, day):
+                own.setdefault(customer, set()).add(bytes(digest))
+        found = {}
+        for customer in self._wanted:
+            language, version, sealed = known.get(customer, ("", None, None))
+            told = {} if sealed is None else open_personal(sealed, model=CustomerPersonal, version=version)
+            numbers = {
+                digest: number
+                for number in told.get("phones", ())
+                if (digest := phone_digest(number)) in own.get(customer, ())
+            }
+            wish = prefer.get(customer)
+            chosen = wish if wish in numbers else next(iter(numbers), None)
+            found[customer] = Reach(
+                name=told.get("name") or None,
+                number=numbers[chosen] if chosen is not None else None,
+                digest=chosen,
+                email=told["email"] if is_email(told.get("email") or "") else None,
+                language=language,
+            )
+        return found
 
 
 def _in_use(first: date | None, until: date | None, day: date) -> bool:

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from django.db import connection
 
+from config.statements import Statement, run
 from disputes.outbox import queue
 
 AFTER = "closed:"
@@ -15,7 +16,17 @@ AFTER = "closed:"
 
 def watch(*, keys: Iterable[str]) -> None:
     """Counts each key once more. Needs the caller's transaction. Keys as in `Watch`."""
-    _count(sorted(set(keys)), by=1)
+    if wanted := set(keys):
+        run(watched(keys=wanted))
+
+
+def watched(*, keys: Iterable[str]) -> Statement:
+    """What counts each key once more, to be run in the caller's transaction."""
+    return Statement(
+        "INSERT INTO disputes_watch AS w (key, count) SELECT k, 1 FROM unnest(%s::text[]) AS k ORDER BY k"
+        " ON CONFLICT (key) DO UPDATE SET count = w.count + EXCLUDED.count",
+        [sorted(set(keys))],
+    )
 
 
 def unwatch(*, keys: Iterable[str]) -> None:
@@ -28,17 +39,6 @@ def unwatch(*, keys: Iterable[str]) -> None:
         cursor.execute("SELECT key FROM disputes_watch WHERE key = ANY(%s) ORDER BY key FOR UPDATE", [wanted])
         cursor.execute("UPDATE disputes_watch SET count = count - 1 WHERE key = ANY(%s) AND count > 0", [wanted])
         cursor.execute("DELETE FROM disputes_watch WHERE key = ANY(%s) AND count <= 0", [wanted])
-
-
-def _count(keys: list[str], *, by: int) -> None:
-    if not keys:
-        return
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO disputes_watch AS w (key, count) SELECT k, %s FROM unnest(%s::text[]) AS k ORDER BY k "
-            "ON CONFLICT (key) DO UPDATE SET count = w.count + EXCLUDED.count",
-            [by, keys],
-        )
 
 
 def tell_of_late(*, loans: Iterable[str], received_at: datetime) -> None:

@@ -57,6 +57,11 @@ class Needs:
     language: str
     product: str | None
 
+    def suit(self, *, languages: Sequence[str], grounds: Sequence[str], products: Sequence[str]) -> bool:
+        """Whether a queue that takes these, each empty for all, takes such a case."""
+        suits = _takes(languages, self.language) and _takes(grounds, self.ground)
+        return suits and _takes(products, self.product or "")
+
 
 def enter(
     *, dispute: uuid.UUID, needs: Needs, decide_by: datetime, now: datetime, not_agent: int | None = None
@@ -215,8 +220,7 @@ def hand_on(
 def queue_for(needs: Needs) -> Queue:
     """The first queue that takes such a case; the default one, made where it is missing, takes all."""
     for one in Queue.objects.order_by("place", "name"):
-        suits = _takes(one.languages, needs.language) and _takes(one.grounds, needs.ground)
-        if suits and _takes(one.products, needs.product or ""):
+        if needs.suit(languages=one.languages, grounds=one.grounds, products=one.products):
             return one
     return default_queue()
 

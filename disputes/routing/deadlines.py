@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import uuid
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
 
+from config.statements import Statement, insert, run
 from disputes.journal.recording import SERVICE, record_events
 from disputes.outbox import queue
 from disputes.policy.packs import Pack
 from disputes.policy.terms import deadlines
-from disputes.routing.assigning import Needs, queue_for
+from disputes.routing.assigning import Needs
 from disputes.routing.calendars import default_calendar, due_after, open_seconds
 from disputes.routing.models import Calendar, Clock, ClockKind, Escalation, RoutedCase
 
@@ -31,17 +33,60 @@ class Due:
     decide_by: datetime
 
 
+class Calendars:
+    """Which calendar runs for which case: what is `asked`, to be run in one call with others, and the answer."""
+
+    def __init__(self) -> None:
+        self._queues = Statement(
+            "SELECT languages, grounds, products, calendar_id FROM disputes_queue ORDER BY place, name"
+        )
+        self._calendars = Statement(
+            f"SELECT {', '.join(_CALENDAR)} FROM disputes_calendar WHERE id = (SELECT min(id) FROM disputes_calendar)"
+            " OR id IN (SELECT calendar_id FROM disputes_queue) ORDER BY id"
+        )
+        self.asked = (self._queues, self._calendars)
+
+    def of(self, needs: Needs | None) -> Calendar:
+        """The calendar of the first queue that takes such a case; without `needs`, or where the queue has none, the
+        lender's own, which is made where there is none. Needs a transaction."""
+        known = {row[0]: row for row in self._calendars.rows}
+        for languages, grounds, products, calendar in self._queues.rows:
+            if needs is not None and needs.suit(languages=languages, grounds=grounds, products=products):
+                if calendar is not None:
+                    return _as_calendar(known[calendar])
+                break
+        return _as_calendar(known[min(known)]) if known else default_calendar()
+
+
+_CALENDAR = [one.attname for one in Calendar._meta.concrete_fields]
+
+
+def _as_calendar(row: tuple[Any, ...]) -> Calendar:
+    said = dict(zip(_CALENDAR, row, strict=True))
+    said["hours"], said["extra_days"] = json.loads(said["hours"]), json.loads(said["extra_days"])
+    return Calendar.from_db("default", _CALENDAR, tuple(said.values()))
+
+
 def start_clocks(
     *, dispute: uuid.UUID, pack: Pack, opened_at: datetime, now: datetime, needs: Needs | None = None
 ) -> Due:
     """Starts both clocks at `opened_at`. Needs the transaction that opens the dispute.
 
-    `needs` names the queue whose calendar business time runs on; without one, or a queue without a calendar, the
-    lender's own. Started again (an appeal), the clocks begin a new round.
+    `needs` names the queue whose calendar business time runs on (`Calendars`). Started again (an appeal), the clocks
+    begin a new round.
     """
+    calendars = Calendars()
+    run(*calendars.asked)
+    due, writes = started_clocks(dispute=dispute, pack=pack, opened_at=opened_at, calendar=calendars.of(needs))
+    run(writes)
+    return due
+
+
+def started_clocks(*, dispute: uuid.UUID, pack: Pack, opened_at: datetime, calendar: Calendar) -> tuple[Due, Statement]:
+    """As `start_clocks`, with the calendar that business time runs on: when both are due, and what writes them, to be
+    run in the transaction that opens the dispute."""
     started = opened_at.astimezone(UTC).replace(microsecond=0)
     by = deadlines(pack=pack, opened_at=started, zone=settings.LENDER_TIME_ZONE)
-    calendar = (queue_for(needs).calendar if needs is not None else None) or default_calendar()
     terms = (
         (ClockKind.FIRST_ANSWER, pack.terms.first_answer_clock, pack.terms.first_answer_hours, by.first_answer_by),
         (ClockKind.DECIDE, pack.terms.decide_clock, pack.terms.decide_hours, by.decide_by),
@@ -58,23 +103,15 @@ def start_clocks(
             clock.due_at = calendar_due.astimezone(UTC)
             _set_alarm(clock, clock.due_at - (clock.due_at - started) * WARN_WITH)
         due[kind] = clock
-    _write(dispute, due.values())
-    return Due(first_answer_by=due[ClockKind.FIRST_ANSWER].due_at, decide_by=due[ClockKind.DECIDE].due_at)
+    both = Due(first_answer_by=due[ClockKind.FIRST_ANSWER].due_at, decide_by=due[ClockKind.DECIDE].due_at)
+    return both, insert(*due.values(), ending=_BEGIN_ANEW)
 
 
-def _write(dispute: uuid.UUID, clocks: Iterable[Clock]) -> None:
-    """Those of the dispute's first round in one statement; one that is there already begins a new round."""
-    rows = Clock.objects.filter(dispute=dispute).values_list("kind", "pk", "round")
-    known = {kind: (pk, number) for kind, pk, number in rows}
-    new = []
-    for clock in clocks:
-        if clock.kind not in known:
-            new.append(clock)
-            continue
-        clock.pk, number = known[clock.kind]
-        clock.round = number + 1
-        clock.save(force_update=True)
-    Clock.objects.bulk_create(new)
+_ANEW = [one.column for one in Clock._meta.concrete_fields if one.attname not in ("id", "dispute", "kind", "round")]
+_BEGIN_ANEW = "ON CONFLICT (dispute, kind) DO UPDATE SET round = disputes_clock.round + 1, " + ", ".join(
+    f"{name} = EXCLUDED.{name}" for name in _ANEW
+)
+"""One that is there already begins a new round."""
 
 
 def pause_clocks(*, dispute: uuid.UUID, now: datetime) -> Due | None:

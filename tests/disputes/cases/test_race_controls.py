@@ -19,11 +19,14 @@ from disputes.cases.deciding import StaleCheck
 from disputes.cases.lifecycle import WrongState
 from disputes.cases.models import Check, Decision, DecisionState, Dispute
 from disputes.cases.transactions import in_transaction
+from disputes.holds import placing
 from disputes.holds.models import Hold
 from disputes.records import queries as records
+from disputes.routing.calendars import default_calendar
 from tests.callers import customer
 from tests.disputes.cases.back_office import agent, decided, in_review
 from tests.disputes.cases.test_opening import DISPUTES
+from tests.disputes.holds.test_guarantee import take_none
 from tests.lines import in_arrears, late_posting, repayment_line, send_records
 from tests.races import at_once, without_index
 from tests.work import work
@@ -97,10 +100,19 @@ class TestOneMessageAndGround:
         assert self.opened() == 1
         assert Hold.objects.count() == 1
 
-    def test_control_without_the_index_several_times(self) -> None:
+    def test_is_disputed_once_also_where_no_lane_keeps_the_second_waiting(self, unheld: None) -> None:
+        send_records(*in_arrears())
+        assert self.opened() == 1
+
+    def test_control_without_the_index_several_times(self, unheld: None) -> None:
         send_records(*in_arrears())
         with without_index("one_open_dispute_a_person_message_and_ground"):
             assert self.opened() > 1
+
+    @pytest.fixture
+    def unheld(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        default_calendar()  # the first of several who make it would keep the others waiting
+        monkeypatch.setattr(placing, "take_lanes", take_none)
 
 
 class TestTwoChecks:

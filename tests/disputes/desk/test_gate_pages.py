@@ -261,7 +261,7 @@ class TestOutcomesNotDelivered:
 class TestHolds:
     def test_are_listed_by_standing_and_age_and_found_by_what_they_cover(self, monkeypatch: Any) -> None:
         scene.lender()
-        monkeypatch.setattr(placing, "database_clock", lambda: scene.long_ago(40))
+        monkeypatch.setattr(placing, "database_clock", lambda *_: scene.long_ago(40))
         scene.dispute("not_overdue", loan="L11", n=1, customer="C1")
         monkeypatch.undo()
         monkeypatch.setattr("disputes.outbox.queue.send", lambda ids: 0)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +23,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from config.api.idempotency import BeginAgain
+from config.statements import Statement, run
 from disputes.holds import gate, permits, placing, reading
 from disputes.holds.models import Hold, Permit, SuppressionChange
 from disputes.holds.placing import release_hold
@@ -50,21 +51,34 @@ def nap() -> None:
 @contextmanager
 def naps_between_statements() -> Iterator[None]:
     """A nap after the lanes, and one before the commit, on both sides: where interleavings hide."""
-    granted, told = gate.write_grants, placing.permits_covered
+    granted, taken, told = gate.write_grants, placing.take_lanes, placing.permits_covered
 
     def late_grants(**call: Any) -> None:
         nap()
         granted(**call)
         nap()
 
-    def late_listing(**call: Any) -> Any:
+    def slow_lanes(lanes: Any, then: Sequence[Statement] = ()) -> None:
+        taken(lanes)
         nap()
+        run(*then)
+
+    def late_listing(**call: Any) -> Any:
         found = told(**call)
         nap()
         return found
 
-    with patch.object(gate, "write_grants", late_grants), patch.object(placing, "permits_covered", late_listing):
+    with (
+        patch.object(gate, "write_grants", late_grants),
+        patch.object(placing, "take_lanes", slow_lanes),
+        patch.object(placing, "permits_covered", late_listing),
+    ):
         yield
+
+
+def take_none(lanes: Any, then: Sequence[Statement] = ()) -> None:
+    """The control of `take_lanes`: no lane is taken, and the same is read."""
+    run(*then)
 
 
 @contextmanager
@@ -78,7 +92,7 @@ def without_the_lock() -> Iterator[None]:
     with (
         patch.object(reading, "_call", unlocked),
         patch.object(reading.Reading, "is_locked", lambda *_, **__: True),
-        patch.object(placing, "take_lanes", lambda lanes: None),
+        patch.object(placing, "take_lanes", take_none),
     ):
         yield
 

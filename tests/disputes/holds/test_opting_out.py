@@ -18,7 +18,7 @@ from disputes.holds.opting_out import opt_out
 from disputes.journal.models import Event
 from tests import callers
 from tests.disputes.holds import scene
-from tests.disputes.holds.test_guarantee import naps_between_statements, without_the_lock
+from tests.disputes.holds.test_guarantee import naps_between_statements, take_none, without_the_lock
 from tests.races import at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -167,7 +167,7 @@ def test_an_opt_out_lists_the_permit_that_was_before_it_or_it_is_refused() -> No
 
 def test_control_without_the_lock_a_permit_is_lost() -> None:
     scene.lender(customers=30, loans=1)
-    with naps_between_statements(), without_the_lock(), patch.object(opting_out, "take_lanes", lambda lanes: None):
+    with naps_between_statements(), without_the_lock(), patch.object(opting_out, "take_lanes", take_none):
         assert "a permit that nobody recalls" in opt_out_against_gate(30)
 
 

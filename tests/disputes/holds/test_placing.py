@@ -4,13 +4,14 @@ outbox."""
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from django.db import IntegrityError, InternalError, connection, transaction
 
+from config.statements import Statement
 from disputes.check.facts import GROUNDS
 from disputes.holds import placing
 from disputes.holds.covering import extend_holds
@@ -171,7 +172,7 @@ class TestOverlapping:
     def test_time_alone_never_lifts_one(self, monkeypatch: pytest.MonkeyPatch) -> None:
         scene.lender()
         long_ago = scene.long_ago(4000)
-        monkeypatch.setattr(placing, "database_clock", lambda: long_ago)
+        monkeypatch.setattr(placing, "database_clock", lambda *_: long_ago)
         scene.dispute("not_overdue", loan="L11", n=1, customer="C1")
         assert Hold.objects.get().placed_at == long_ago
         assert scene.reasons(scene.item(1)) == [("dispute_pending",)]
@@ -247,21 +248,21 @@ class TestOwnersThatChange:
         ]
 
 
-def test_a_hold_leaves_an_event_a_topic_and_a_row_of_the_feed() -> None:
+def test_a_hold_leaves_an_event_and_a_row_of_the_feed_and_nothing_for_workers_to_do() -> None:
     scene.lender()
     placed = scene.dispute("identity_theft", loan="L11", n=1, customer="C1")
     event = Event.objects.get(subject_id=placed.hold.pk)
     assert (event.kind, event.actor_type) == ("hold.placed", "client")
-    assert OutboxTopic.objects.get(topic="hold.placed").payload == {"hold": str(placed.hold.pk), "dispute": None}
+    assert not OutboxTopic.objects.exists()
     change = SuppressionChange.objects.get()
     assert (change.kind, change.scope, change.keys) == ("placed", "loan_and_phone", sorted(["l:L11", phone(1)]))
 
 
-def test_no_personal_data_stands_in_journal_outbox_or_feed() -> None:
+def test_no_personal_data_stands_in_journal_or_feed() -> None:
     scene.lender()
     scene.dispute("identity_theft", loan="L11", n=1, customer="C1")
     with connection.cursor() as cursor:
-        for table in ("disputes_event", "disputes_outboxtopic", "disputes_suppressionchange"):
+        for table in ("disputes_event", "disputes_suppressionchange"):
             cursor.execute(f"SELECT string_agg(t::text, ' ') FROM {table} AS t")
             assert scene.number(1).removeprefix("+86") not in cursor.fetchone()[0]
 
@@ -324,7 +325,12 @@ def test_a_loan_that_nobody_has_named_the_owner_of_can_be_held() -> None:
 def test_lanes_of_a_hold_are_those_of_all_that_it_covers(monkeypatch: pytest.MonkeyPatch) -> None:
     scene.lender()
     taken: list[set[int]] = []
-    monkeypatch.setattr(placing, "take_lanes", lambda lanes: taken.append(set(lanes)))
+
+    def take_and_note(lanes: set[int], then: Sequence[Statement]) -> None:
+        taken.append(lanes)
+        locking.take_lanes(lanes, then=then)
+
+    monkeypatch.setattr(placing, "take_lanes", take_and_note)
     scene.dispute("identity_theft", loan="L11", n=2, customer="C2")
     assert taken[0] >= {
         locking.lane_of_customer("C1"),

@@ -16,7 +16,7 @@ from disputes.holds import opting_out, placing
 from disputes.holds.models import Hold
 from disputes.holds.opting_out import opt_in, opt_out
 from tests.disputes.holds import scene
-from tests.disputes.holds.test_guarantee import naps_between_statements
+from tests.disputes.holds.test_guarantee import naps_between_statements, take_none
 from tests.races import at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -60,7 +60,7 @@ def test_several_at_once_are_one() -> None:
 def test_control_without_the_phones_lane_they_are_several() -> None:
     with ExitStack() as stack:
         for module in (opting_out, placing):
-            stack.enter_context(patch.object(module, "take_lanes", lambda lanes: None))
+            stack.enter_context(patch.object(module, "take_lanes", take_none))
         assert max(standing_after(5)) > 1
 
 

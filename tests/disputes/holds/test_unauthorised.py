@@ -118,7 +118,7 @@ class TestWhatIsFound:
 
     def test_a_message_against_a_hold_that_stood(self, monkeypatch: pytest.MonkeyPatch) -> None:
         lender()
-        monkeypatch.setattr("disputes.holds.placing.database_clock", lambda: SENT - timedelta(seconds=1))
+        monkeypatch.setattr("disputes.holds.placing.database_clock", lambda *_: SENT - timedelta(seconds=1))
         scene.hold(scene.Covers(loans=frozenset({"L1"})))
         send_records(line("M1", permit=grant()))
         assert found() == {"M1": ("against_hold",)}

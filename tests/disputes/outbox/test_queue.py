@@ -8,6 +8,7 @@ import pytest
 from django.db import transaction
 from django.db.models.functions import Now
 
+from config.statements import run
 from disputes.outbox import queue
 from disputes.outbox.models import OutboxTopic
 from tests.races import at_once
@@ -87,6 +88,61 @@ class TestATopic:
             queue.put(topic="probe", key="k")
             transaction.set_rollback(True)
         assert not OutboxTopic.objects.exists()
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
+    """What was handed to the broker, by call."""
+    calls: list[list[int]] = []
+    monkeypatch.setattr(queue, "send", lambda ids: calls.append(list(ids)))
+    return calls
+
+
+@pytest.mark.django_db(transaction=True)
+class TestTheTopicsOfOneTransaction:
+    def test_are_sent_together_and_in_their_order(self, sent):
+        with transaction.atomic():
+            queue.put(topic="first", key="k")
+            queue.put_many(topic="second", payloads={"a": {}, "b": {}})
+        ids = dict(OutboxTopic.objects.values_list("key", "id"))
+        assert sent == [[ids["k"], ids["a"], ids["b"]]]
+
+    def test_of_a_savepoint_that_was_rolled_back_are_not_sent(self, sent):
+        with transaction.atomic():
+            queue.put(topic="first", key="k")
+            with transaction.atomic():
+                queue.put(topic="second", key="gone")
+                transaction.set_rollback(True)
+            queue.put(topic="third", key="l")
+        assert sent == [list(OutboxTopic.objects.order_by("id").values_list("id", flat=True))]
+        assert OutboxTopic.objects.count() == 2
+
+    def test_of_one_that_was_rolled_back_are_not_sent_with_the_next(self, sent):
+        with transaction.atomic():
+            queue.put(topic="first", key="gone")
+            transaction.set_rollback(True)
+        row = put_one()
+        assert sent == [[row.pk]]
+
+    def test_are_not_written_where_their_condition_does_not_hold(self, sent):
+        with transaction.atomic():
+            run(queue.topics(topic="t", payloads={"k": {}}, where="%s > 1", parameters=[0]))
+        assert (sent, OutboxTopic.objects.count()) == ([], 0)
+
+
+@pytest.mark.django_db
+class TestATaskOfSeveralTopics:
+    def test_delivers_them_in_turn(self):
+        rows, ear = [put_one(key=key) for key in "ab"], Ear()
+        queue.deliver_each(topic_ids=[row.pk for row in rows], subscribers={"probe": [("ear", ear)]})
+        assert len(ear.heard) == 2
+        assert not OutboxTopic.objects.filter(done_at__isnull=True).exists()
+
+    def test_gives_those_behind_one_that_fails_a_task_of_their_own(self, sent):
+        rows, ear = [put_one(key=key).pk for key in "abc"], Ear(fails=1)
+        with pytest.raises(RuntimeError):
+            queue.deliver_each(topic_ids=rows, subscribers={"probe": [("ear", ear)]})
+        assert (len(ear.heard), sent) == (1, [rows[1:]])
 
 
 @pytest.mark.django_db
