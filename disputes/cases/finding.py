@@ -65,11 +65,13 @@ class Selector:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Found:
-    """A message, with what the records say of its loan now. `owner`, `product`: None where they are not known."""
+    """A message, with what the records say of its loan now. `owner`, `product`: None where they are not known;
+    `phones`: the digests of the owner's own."""
 
     message: Message
     owner: str | None
     product: str | None
+    phones: tuple[bytes, ...]
 
 
 def find_message(*, selector: Selector, customer: str | None, phone: bytes | None) -> Message | None:
@@ -139,13 +141,20 @@ _COLUMNS = ", ".join(f"message.{field.column}" for field in Message._meta.concre
 def _read(which: str, parameters: Sequence[Any]) -> list[Found]:
     """Messages that are not voided, with their loans as known now, in one statement of plain SQL: each opening asks."""
     asked = Statement(
-        f"SELECT {_COLUMNS}, loan.customer, loan.product FROM disputes_message AS message"
+        f"SELECT {_COLUMNS}, loan.customer, loan.product, ARRAY("
+        "SELECT phone.digest FROM disputes_customerphone AS phone"
+        " WHERE phone.customer = loan.customer AND phone.role = 'own') FROM disputes_message AS message"
         " LEFT JOIN disputes_loan AS loan ON loan.external_id = message.loan"
         f" WHERE NOT message.voided AND {which}",
         parameters,
     )
     run(asked)
     return [
-        Found(message=Message.from_db("default", _FIELDS, row[:-2]), owner=row[-2], product=row[-1] or None)
+        Found(
+            message=Message.from_db("default", _FIELDS, row[:-3]),
+            owner=row[-3],
+            product=row[-2] or None,
+            phones=tuple(bytes(digest) for digest in row[-1]),
+        )
         for row in asked.rows
     ]

@@ -20,10 +20,11 @@ from disputes.cases.queries import needs_of
 from disputes.cases.reading import write_payments, write_selector
 from disputes.cases.telling import acknowledgement, address_of_opener
 from disputes.check.facts import ClaimedPayment
+from disputes.holds.owners import Owned
 from disputes.holds.permits import PermitOut
 from disputes.holds.placing import PlacedHold, number_changes, place_hold
 from disputes.holds.policies import pack_in_force
-from disputes.holds.scopes import scope_of_dispute
+from disputes.holds.scopes import Covers, scope_of_dispute
 from disputes.journal.recording import Actor, event
 from disputes.notices.webhooks import Listeners, announce
 from disputes.outbox import queue
@@ -108,6 +109,7 @@ def open_dispute(*, asked: Opening, now: datetime) -> Opened:
         actor=asked.actor,
         now=now,
         why=asked.ground,
+        owned=_owned(covers, found),
         beside=read.asked,
         writes=writes,
     )
@@ -143,6 +145,20 @@ def open_dispute(*, asked: Opening, now: datetime) -> Opened:
     if not opening.rows:
         raise AlreadyOpen(_the_other(dispute))
     return Opened(dispute=dispute, hold=placed, number=number)
+
+
+def _owned(covers: Covers, found: Found | None) -> Owned | None:
+    """Who owns what is to be covered, where finding the message told all of it."""
+    if found is None or found.owner is None:
+        return None
+    loan, owner, whose = found.message.loan, found.owner, covers.customers | covers.persons
+    if covers.loans - {loan} or whose - {owner}:
+        return None
+    return Owned(
+        covers=covers,
+        owner=frozenset((one, owner) for one in covers.loans),
+        phones=frozenset((owner, digest) for digest in found.phones if covers.loans or whose),
+    )
 
 
 class _Reading:

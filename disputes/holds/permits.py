@@ -97,7 +97,7 @@ def permits_covered(
     if touched is None:
         touched = permits_touched(keys=keys)
         run(touched)
-    out = []
+    out: dict[uuid.UUID, PermitOut] = {}
     for *shown, customer, phone, rule, reply_to, owner in touched.rows:
         permit = PermitOut(**dict(zip(_SHOWN, shown, strict=True)))
         covered = (
@@ -115,8 +115,8 @@ def permits_covered(
             pack=pack,
             answers_own_message=reply_to is not None,
         ):
-            out.append(permit)
-    return tuple(out)
+            out[permit.id] = permit
+    return tuple(sorted(out.values(), key=lambda one: (one.granted_at, one.id)))
 
 
 _SHOWN = [one.name for one in fields(PermitOut)]

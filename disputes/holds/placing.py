@@ -17,6 +17,7 @@ from config.statements import Statement, insert, run
 from disputes.holds import owners, scopes
 from disputes.holds.feed import note_change, number_changes
 from disputes.holds.models import Change, Hold, HoldCover, Source
+from disputes.holds.owners import Owned
 from disputes.holds.permits import PermitOut, permits_covered, permits_touched
 from disputes.holds.policies import pack_in_force
 from disputes.holds.scopes import Covers
@@ -57,23 +58,24 @@ def place_hold(
     now: datetime,
     dispute: uuid.UUID | None = None,
     why: str = "",
+    owned: Owned | None = None,
     beside: Sequence[Statement] = (),
     writes: list[Statement] | None = None,
 ) -> PlacedHold:
     """Places a hold. From the commit on no permit that it covers is granted; those granted before are in `permits_out`.
 
-    1. who owns what it covers, and so its lanes; 2. takes them, waiting, and the locks of the sending rules that it
-    covers; 3. in one call after that: who owns it now, the clock, the permits then out, and what the transaction's
-    owner reads `beside`; another owner → raises BeginAgain, and the transaction's owner rolls back and calls again;
-    4. hold, what it covers and its event: written, or added to `writes` for the transaction's owner to run with their
-    own. `number_changes` comes at the end of the transaction.
+    1. who owns what it covers, and so its lanes: asked, or `owned` where it was read a moment ago; 2. takes them,
+    waiting, and the locks of the sending rules that it covers; 3. in one call after that: who owns it now, the clock,
+    the permits then out, and what the transaction's owner reads `beside`; another owner → raises BeginAgain, and the
+    transaction's owner rolls back and calls again; 4. hold, what it covers and its event: written, or added to `writes`
+    for the transaction's owner to run with their own. `number_changes` comes at the end of the transaction.
 
     `now` is not used for order: a hold bears the database's time under the lanes; its event stands at `now`, among the
     others that the same act writes.
     """
     if not covers:
         raise ValueError("a hold covers something")
-    under = _lock(covers, beside=beside)
+    under = _lock(covers, owned=owned, beside=beside)
     keys, at = under.keys, under.at
     hold = Hold(
         source=source, scope=scope, reason=reason, why=why, dispute=dispute, placed_at=at, placed_by=_name(actor)
@@ -180,14 +182,16 @@ class _Under:
     touched: Statement
 
 
-def _lock(covers: Covers, *, also: Sequence[str] = (), beside: Sequence[Statement] = ()) -> _Under:
+def _lock(
+    covers: Covers, *, also: Sequence[str] = (), owned: Owned | None = None, beside: Sequence[Statement] = ()
+) -> _Under:
     """Takes the lanes of what is to be covered, and the locks of its sending rules, and returns what is so under them.
 
     The owners are read before and after: one that came between may have a permit in a lane that we do not hold. With
     them, in statements after the lock all the same, goes what is asked by the owners of before: where they have
     changed, all of it is begun again. `also`: the keys that a hold covers already.
     """
-    before = owners.resolve(covers)
+    before = owned or owners.resolve(covers)
     lanes = before.lanes() | owners.lanes_of_keys(also)
     after, clock = owners.Asked(covers), Statement(_CLOCK)
     touched = permits_touched(keys={*also, *before.keys()})

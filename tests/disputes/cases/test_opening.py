@@ -331,7 +331,7 @@ class TestTheList:
 
 @pytest.mark.django_db(transaction=True)
 class TestTheCallsOfTheDatabase:
-    """Begin, key, message, owners, what is read under the lanes, what is written, the key's answer, commit."""
+    """Begin, key, message, what is read under the lanes, what is written, the key's answer, commit."""
 
     def asked(self, api: Api, **more: Any) -> list[str]:
         with CaptureQueriesContext(connection) as captured:
@@ -339,19 +339,19 @@ class TestTheCallsOfTheDatabase:
         return [query["sql"] for query in captured.captured_queries]
 
     @pytest.mark.parametrize("ground", ["already_paid", "too_frequent", "identity_theft"])
-    def test_are_eight(self, ground: str):
+    def test_are_seven(self, ground: str):
         send_records(*in_arrears())
         lender = system("disputes:write")
         dispute(lender, ground="other")  # the token is known, and queue and calendar are there
-        assert len(self.asked(lender, ground=ground)) <= 8
-        assert len(self.asked(customer("C1"), ground="not_overdue")) <= 8
+        assert len(self.asked(lender, ground=ground)) <= 7
+        assert len(self.asked(customer("C1"), ground="not_overdue")) <= 7
 
-    def test_are_eight_of_a_customers_own_app_with_all_that_can_be_said(self):
+    def test_are_seven_of_a_customers_own_app_with_all_that_can_be_said(self):
         send_records(*in_arrears())
         api = customer("C1")
         dispute(api, ground="other")
         said = {"statement": "I paid.", "claimed_payments": [payment()], "language": "en", "channel": "app"}
-        assert len(self.asked(api, **said)) <= 8
+        assert len(self.asked(api, **said)) <= 7
 
     def test_none_names_more_than_twenty_statements(self):
         send_records(*in_arrears())

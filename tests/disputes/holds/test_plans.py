@@ -1,4 +1,5 @@
-"""How a single decision reads: by key, also where its plan was made while there was next to nothing to read."""
+"""How a single decision reads, and how a hold lists the permits that are out: by key, also where the plan was made
+while there was next to nothing to read."""
 
 from __future__ import annotations
 
@@ -9,8 +10,9 @@ from django.db import connection
 from django.utils import timezone
 
 from config.fields import phone_digest
+from config.statements import run
 from disputes.holds import reading
-from disputes.holds.permits import Grant, new_permit_id, write_grants
+from disputes.holds.permits import Grant, new_permit_id, permits_touched, write_grants
 from disputes.holds.policies import pack_in_force
 from tests.disputes.holds import scene
 
@@ -68,6 +70,10 @@ def grant_to_others() -> None:
     )
 
 
+def list_once() -> None:
+    run(permits_touched(keys=["l:L11", "c:C1", f"p:{scene.digest(1).hex()}", "sc:C2", "r:R7"]))
+
+
 def test_a_decision_whose_plan_was_made_on_empty_tables_reads_none_of_them_through() -> None:
     scene.lender()
     before = counted("numscans")
@@ -82,4 +88,22 @@ def test_a_decision_looks_at_no_permits_of_others() -> None:
     grant_to_others()
     before = counted("tuples_fetched")
     read_once()
+    assert counted("tuples_fetched") - before < OTHERS / 10
+
+
+def test_a_hold_whose_plan_was_made_on_empty_tables_reads_no_permits_through() -> None:
+    scene.lender()
+    before = counted("numscans")
+    list_once()
+    grant_to_others()
+    list_once()
+    assert counted("numscans") == before
+
+
+def test_a_hold_looks_at_no_permits_of_others() -> None:
+    scene.lender()
+    list_once()
+    grant_to_others()
+    before = counted("tuples_fetched")
+    list_once()
     assert counted("tuples_fetched") - before < OTHERS / 10
