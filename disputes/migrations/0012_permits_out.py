@@ -71,6 +71,6 @@ PERMITS_OUT = migrations.RunSQL(
 
 
 class Migration(migrations.Migration):
-    dependencies: ClassVar = [("disputes", "0010_single_decisions")]
+    dependencies: ClassVar = [("disputes", "0011_gate_facts")]
 
     operations: ClassVar = [PERMITS_OUT]
