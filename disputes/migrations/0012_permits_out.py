@@ -14,10 +14,10 @@ _SHOWN = """permit.id, permit.request_id::text, permit.loan::text, permit.channe
                     permit.customer::text, permit.phone_digest, permit.sending_rule::text, permit.reply_to::text,
                     (SELECT owned.customer::text FROM disputes_loan AS owned WHERE owned.external_id = permit.loan)"""
 
-# Planned anew, a statement over all partitions costs ten times what it reads. As in 0010, a plan that is kept knows
-# neither how long an array is nor how much of a month lies above an id: so each key is looked up by itself, with `=`,
-# and `floor` stands in an OR, which leaves partitions out all the same, but is no range of the primary key that would
-# look worth reading. One permit may answer several keys.
+# Planned anew, a statement over all partitions costs ten times what it reads. As in 0011, a plan that is kept knows
+# neither how long an array is nor how much of a month lies above an id or after an instant: so each key is looked up
+# by itself, with `=`; an instant stands together with the key, or is reckoned with; and `floor` stands in an OR. What
+# lives was granted within `look_back`. One permit may answer several keys.
 PERMITS_OUT = migrations.RunSQL(
     sql=f"""
         CREATE FUNCTION disputes_permits_out(
@@ -43,26 +43,30 @@ PERMITS_OUT = migrations.RunSQL(
             FOREACH key IN ARRAY theirs LOOP
                 RETURN QUERY SELECT {_SHOWN}
                 FROM disputes_permit AS permit
-                WHERE permit.loan = key AND (permit.id > floor OR permit.id = floor)
-                    AND permit.expires_at > at AND permit.unused_at IS NULL;
+                WHERE permit.loan = key AND (permit.loan, permit.granted_at) > (key, at - look_back)
+                    AND (permit.id > floor OR permit.id = floor)
+                    AND permit.expires_at + interval '0' > at AND permit.unused_at IS NULL;
             END LOOP;
             FOREACH key IN ARRAY whose LOOP
                 RETURN QUERY SELECT {_SHOWN}
                 FROM disputes_permit AS permit
-                WHERE permit.customer = key AND (permit.id > floor OR permit.id = floor)
-                    AND permit.expires_at > at AND permit.unused_at IS NULL;
+                WHERE permit.customer = key AND (permit.customer, permit.granted_at) > (key, at - look_back)
+                    AND (permit.id > floor OR permit.id = floor)
+                    AND permit.expires_at + interval '0' > at AND permit.unused_at IS NULL;
             END LOOP;
             FOREACH digest IN ARRAY phones LOOP
                 RETURN QUERY SELECT {_SHOWN}
                 FROM disputes_permit AS permit
-                WHERE permit.phone_digest = digest AND (permit.id > floor OR permit.id = floor)
-                    AND permit.expires_at > at AND permit.unused_at IS NULL;
+                WHERE permit.phone_digest = digest
+                    AND (permit.phone_digest, permit.granted_at) > (digest, at - look_back)
+                    AND (permit.id > floor OR permit.id = floor)
+                    AND permit.expires_at + interval '0' > at AND permit.unused_at IS NULL;
             END LOOP;
             FOREACH key IN ARRAY rules LOOP
                 RETURN QUERY SELECT {_SHOWN}
                 FROM disputes_permit AS permit
-                WHERE permit.sending_rule = key AND (permit.id > floor OR permit.id = floor)
-                    AND permit.expires_at > at AND permit.unused_at IS NULL;
+                WHERE permit.sending_rule = key AND (permit.sending_rule, permit.expires_at) > (key, at)
+                    AND (permit.id > floor OR permit.id = floor) AND permit.unused_at IS NULL;
             END LOOP;
         END $$;
     """,
