@@ -14,14 +14,14 @@ from django.db import migrations
 # and a permit can be read by no index but that of its key. Of a month's partition that was analysed while it was empty
 # the planner believes that any index will do, so that it read the whole last day once a key. So instants are compared
 # together with the key; and `floor`, like `ceiling` in 0010, stands in an OR: it prunes partitions all the same, but is
-# no range of the primary key.
+# no range of the primary key, and without bitmaps two of them are none either.
 FACTS = migrations.RunSQL(
     sql="""
         CREATE FUNCTION disputes_gate_facts(
             lanes int[], stripes int[], loans text[], phones bytea[], rules text[], asker text, requests text[],
             look_back interval, floor uuid, ceiling uuid
         ) RETURNS TABLE (kind text, body text)
-        LANGUAGE plpgsql VOLATILE SET enable_seqscan = off AS $$
+        LANGUAGE plpgsql VOLATILE SET enable_seqscan = off SET enable_bitmapscan = off AS $$
         #variable_conflict use_column
         DECLARE
             owners text[];
@@ -193,7 +193,8 @@ FACTS_OF_ITEM = migrations.RunSQL(
             lanes int[], stripe int, asked_loan text, asked_phone bytea, asked_rule text, asker text,
             asked_request text, look_back interval, floor uuid, ceiling uuid
         ) RETURNS TABLE (kind text, body text)
-        LANGUAGE plpgsql VOLATILE SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
+        LANGUAGE plpgsql VOLATILE
+        SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan AS $$
         #variable_conflict use_column
         DECLARE
             at timestamptz;
@@ -334,7 +335,7 @@ OF_OWN = migrations.RunSQL(
             stripe int, asked_loan text, asked_phone bytea, asked_rule text, asker text, asked_request text,
             look_back interval, floor uuid, ceiling uuid
         ) RETURNS TABLE (kind text, body text)
-        LANGUAGE plpgsql VOLATILE SET enable_seqscan = off AS $$
+        LANGUAGE plpgsql VOLATILE SET enable_seqscan = off SET enable_bitmapscan = off AS $$
         #variable_conflict use_column
         DECLARE
             owner text;

@@ -26,7 +26,8 @@ PERMITS_OUT = migrations.RunSQL(
             id uuid, request_id text, loan text, channel text, category text, vendor text, granted_at timestamptz,
             expires_at timestamptz, customer text, phone_digest bytea, sending_rule text, reply_to text, owner text
         )
-        LANGUAGE plpgsql VOLATILE SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
+        LANGUAGE plpgsql VOLATILE
+        SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan AS $$
         #variable_conflict use_column
         DECLARE
             at timestamptz := clock_timestamp();

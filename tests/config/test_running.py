@@ -51,7 +51,7 @@ class Run:
                 stdout=file,
                 stderr=subprocess.STDOUT,
             )
-        until = time.monotonic() + 90
+        until = time.monotonic() + 180  # the demo's past is told first, on a machine that may be busy
         while time.monotonic() < until and self.process.poll() is None and b"Ctrl-C" not in said.read_bytes():
             time.sleep(0.1)
         return said.read_text()
