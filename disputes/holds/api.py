@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from functools import lru_cache
 from typing import Any, ClassVar
 
 import msgspec
@@ -144,9 +145,13 @@ def _render_decision(answer: gate.Answer) -> dict[str, Any]:
     return {
         "outcome": "deny" if answer.reasons else "allow",
         "reasons": answer.reasons,
-        "next_allowed_at": None if answer.next_allowed_at is None else render_instant(answer.next_allowed_at),
-        "permit": None if permit is None else {"id": str(permit.id), "expires_at": render_instant(permit.expires_at)},
+        "next_allowed_at": None if answer.next_allowed_at is None else _shown(answer.next_allowed_at),
+        "permit": None if permit is None else {"id": permit.id, "expires_at": _shown(permit.expires_at)},
     }
+
+
+_shown = lru_cache(maxsize=1024)(render_instant)
+"""The permits of a batch end at few instants."""
 
 
 class UnusedSerializer(serializers.Serializer[Any]):

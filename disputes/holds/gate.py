@@ -176,7 +176,9 @@ class _Chunk:
             grants: list[Grant] = []
             for place in part:
                 item = self.left[place]
-                if before is not None and not read.is_locked(item, lanes=lanes_of.get(place), before=before):
+                if not self.dry_run and not (
+                    before is not None and read.is_locked(item, lanes=lanes_of.get(place), before=before)
+                ):
                     continue
                 same = given.get(item.request_id) if item.request_id else None
                 if same is not None:

@@ -7,7 +7,7 @@ caps there and then, so that the next one of the same walk sees it.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
@@ -155,34 +155,55 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return not self.reasons
 
 
+class _Counted:
+    """Contacts, by what they share with others."""
+
+    def __init__(self) -> None:
+        self._of_customer: dict[str, list[Contact]] = {}
+        self._of_loan: dict[str, list[Contact]] = {}
+        self._of_phone: dict[str | bytes, list[Contact]] = {}
+
+    def add(self, contact: Contact) -> None:
+        if contact.customer is not None:
+            self._of_customer.setdefault(contact.customer, []).append(contact)
+        if contact.loan is not None:
+            self._of_loan.setdefault(contact.loan, []).append(contact)
+        if contact.phone is not None:
+            self._of_phone.setdefault(contact.phone, []).append(contact)
+
+    def near(self, customer: str | None, loan: str | None, phone: bytes) -> Collection[Contact]:
+        """Those that share the customer, the loan or the phone, each once."""
+        theirs = self._of_customer.get(customer, ()) if customer is not None else ()
+        loans = self._of_loan.get(loan, ()) if loan is not None else ()
+        phones = self._of_phone.get(phone, ())
+        if not (theirs or loans or phones):
+            return ()
+        return {id(contact): contact for contacts in (theirs, loans, phones) for contact in contacts}.values()
+
+
 class Walk:
     """Decides the items of one chunk in order. Nothing outside it changes."""
 
     def __init__(self, facts: GateFacts) -> None:
-        self._granted: list[Contact] = []
+        self._granted = _Counted()
         self._answered: set[tuple[str, bytes]] = set()
         self.go_on(facts)
 
     def go_on(self, facts: GateFacts) -> None:
         """Turns to other items, by facts that know nothing yet of the slots which this walk took."""
         self.facts = facts
-        self._of_customer: dict[str, list[Contact]] = {}
-        self._of_loan: dict[str, list[Contact]] = {}
-        self._of_phone: dict[str | bytes, list[Contact]] = {}
+        self._taken = _Counted()
         self._customers: dict[str, CustomerFact | None] = {}
         self._needs: dict[tuple[str, str | None], int] = {}
         self._open: dict[tuple[str, bool, int], HoursAnswer] = {}
-        for contacts in (facts.taken, self._granted):
-            for one in contacts:
-                self._count(one)
+        for one in facts.taken:
+            self._taken.add(one)
 
     def decide(self, item: GateItem) -> Decision:
         """The decision for the next item; where it is allowed, its slot is taken."""
         decision = self.look(item)
         if decision.allowed and decision.permit is None:
-            taken = self._contact(item, decision.customer, self.facts.at)
-            self._granted.append(taken)
-            self._count(taken)
+            self._granted.add(self._contact(item, decision.customer, self.facts.at))
             if decision.answers and item.reply_to is not None:
                 self._answered.add((item.reply_to, item.phone))
         return decision
@@ -348,25 +369,17 @@ class Walk:
             at=at, customer=customer, loan=item.loan, phone=item.phone, channel=item.channel, category=item.category
         )
 
-    def _count(self, contact: Contact) -> None:
-        if contact.customer is not None:
-            self._of_customer.setdefault(contact.customer, []).append(contact)
-        if contact.loan is not None:
-            self._of_loan.setdefault(contact.loan, []).append(contact)
-        if contact.phone is not None:
-            self._of_phone.setdefault(contact.phone, []).append(contact)
-
     def _caps(self, item: GateItem, customer: str | None, at: datetime) -> CapAnswer:
         """Whether the caps leave a slot, given what shares the item's customer, loan or phone."""
-        theirs = self._of_customer.get(customer, ()) if customer is not None else ()
-        loans = self._of_loan.get(item.loan, ()) if item.loan is not None else ()
-        phones = self._of_phone.get(item.phone, ())
-        if not (theirs or loans or phones):
+        near = [
+            *self._taken.near(customer, item.loan, item.phone),
+            *self._granted.near(customer, item.loan, item.phone),
+        ]
+        if not near:
             return WITHIN  # no cap is below one
-        near = {id(contact): contact for contacts in (theirs, loans, phones) for contact in contacts}
         planned = self._contact(item, customer, at)
         pack, zone = self.facts.pack, self._zones(customer)[0]
-        return check_caps(pack=pack, previous=near.values(), planned=planned, zone=zone)
+        return check_caps(pack=pack, previous=near, planned=planned, zone=zone)
 
     def _next(
         self, item: GateItem, customer: str | None, reasons: set[str], hours: HoursAnswer, caps: CapAnswer

@@ -58,7 +58,7 @@ def _take_no_lanes() -> None:
     call = reading._call
 
     def unlocked(*, lanes: Any, **more: Any) -> dict[str, Any]:
-        return call(lanes=None, **more)
+        return {**call(lanes=None, **more), "before": (None, [])}
 
     reading._call = unlocked
     reading.Reading.is_locked = lambda *_, **__: True  # type: ignore[assignment, method-assign]

@@ -87,7 +87,7 @@ def without_the_lock() -> Iterator[None]:
     call = reading._call
 
     def unlocked(*, lanes: Any, **more: Any) -> dict[str, Any]:
-        return call(lanes=None, **more)
+        return {**call(lanes=None, **more), "before": (None, [])}
 
     with (
         patch.object(reading, "_call", unlocked),
