@@ -141,7 +141,35 @@ def read_facts(
         now=now,
         **({} if begun is None else {"begun": begun}),
     )
-    at = at or rows["clock"][0]
+    facts = _facts(rows, items=items, at=at or rows["clock"][0], pack_at=pack_at, now=now)
+    before = None
+    if rows["before"]:
+        customer, holders = rows["before"]
+        before = Owners(
+            loans={items[0].loan: customer} if items[0].loan is not None else {},
+            phones={items[0].phone: frozenset(holders)},
+        )
+    own = {
+        digest: frozenset(phone.customer for phone in theirs if phone.role == "own")
+        for digest, theirs in facts.phones.items()
+    }
+    return Reading(
+        facts=facts,
+        lanes=frozenset(rows["lane"]),
+        stripes=frozenset(rows["stripe"]),
+        owners=Owners(loans=facts.owner, phones=own),
+        before=before,
+    )
+
+
+def _facts(
+    rows: Mapping[str, Sequence[Any]],
+    *,
+    items: Sequence[GateItem],
+    at: datetime,
+    pack_at: Callable[[datetime], Pack],
+    now: datetime,
+) -> GateFacts:
     pack = pack_at(at)
     phones: dict[bytes, list[PhoneFact]] = {}
     for digest, customer, role, first, until in rows["phone"]:
@@ -150,7 +178,7 @@ def read_facts(
     covers: dict[str, list[HoldFact]] = {}
     for key, reason, source, why in rows["cover"]:
         covers.setdefault(key, []).append(HoldFact(reason=reason, source=source, why=why))
-    facts = GateFacts(
+    return GateFacts(
         at=at,
         pack=pack,
         lender_zone=settings.LENDER_TIME_ZONE,
@@ -165,24 +193,6 @@ def read_facts(
         sent=frozenset(request_of(row[0], _live(row)) for row in rows["live"] if row[-1]),
         taken=[_contact(row) for row in rows["contact"]],
         replies=read_replies(items=items, at=at, now=now),
-    )
-    before = None
-    if rows["before"]:
-        customer, holders = rows["before"]
-        before = Owners(
-            loans={items[0].loan: customer} if items[0].loan is not None else {},
-            phones={items[0].phone: frozenset(holders)},
-        )
-    own = {
-        digest: frozenset(phone.customer for phone in theirs if phone.role == "own")
-        for digest, theirs in phones.items()
-    }
-    return Reading(
-        facts=facts,
-        lanes=frozenset(rows["lane"]),
-        stripes=frozenset(rows["stripe"]),
-        owners=Owners(loans=facts.owner, phones=own),
-        before=before,
     )
 
 
