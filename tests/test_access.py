@@ -2,8 +2,9 @@
 
 `scope`: the scope that a system needs, or ``any`` (none is needed), or ``-`` (systems may not call it, whatever they
 may otherwise), or ``everybody`` (what is asked for proves itself; a token is not looked at). The last three columns are
-the status that answers a system with that scope, the customer C1, to whom what is asked for belongs (tests/lender.py),
-and the customer C2. A ``*`` behind C2's status: the answer must not name anything of C1's.
+the status that answers a system with that scope (a new one, to which nobody granted the permit), the customer C1, to
+whom what is asked for belongs (tests/lender.py), and the customer C2. A ``*`` behind C2's status: the answer must not
+name anything of C1's.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ GET     disputes/{dispute}/letter      disputes:read      409     409  404
 
 POST    gate/decisions                 gate               200     403  403
 POST    gate/screenings                gate               200     403  403
-POST    gate/permits/{permit}/unused   gate               200     403  403
+POST    gate/permits/{permit}/unused   gate               404     403  403
 GET     suppressions                   suppressions:read  200     403  403
 GET     suppressions/changes           suppressions:read  200     403  403
 POST    opt-outs                       optouts:write      201     403  403

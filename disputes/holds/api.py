@@ -18,7 +18,7 @@ from rest_framework.exceptions import NotFound, ParseError, UnsupportedMediaType
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from config.api.callers import Caller
+from config.api.callers import Caller, caller_of
 from config.api.errors import ClientError, Conflict, TooLarge
 from config.api.fields import PhoneField, PlainTextField, StrictSerializer, render_instant
 from config.api.idempotency import idempotent
@@ -173,10 +173,11 @@ class PermitUnused(ServiceView):
     )
     @idempotent()
     def post(self, request: Request, key: str) -> Response:
-        """Its slot under the frequency cap is free again. 409 where a message was recorded on it."""
+        """Its slot under the frequency cap is free again. 404 where it was granted to another system; 409 where a
+        message was recorded on it."""
         try:
             permit = uuid.UUID(key)
-            unused_at = hand_back(permit=permit)
+            unused_at = hand_back(permit=permit, caller=caller_of(request).key)
         except (ValueError, Permit.DoesNotExist) as error:
             raise NotFound() from error
         except PermitUsed as error:

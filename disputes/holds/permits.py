@@ -191,14 +191,16 @@ _WRITE = f"INSERT INTO disputes_permit (caller, {', '.join(column for _, column,
 _WRITE_ONE = f"{_WRITE} VALUES (%s{', %s' * len(_GRANTED)})"
 
 
-def hand_back(*, permit: uuid.UUID) -> datetime:
+def hand_back(*, permit: uuid.UUID, caller: str) -> datetime:
     """The permit's message will not be sent: its slot under the caps is free again. Returns since when.
 
-    Opens no transaction: one conditional UPDATE, so that a message that is recorded at the same moment wins. Again: the
-    same answer. Raises Permit.DoesNotExist, PermitUsed.
+    `caller`: who hands it back. Only whoever it was granted to knows whether its message goes out: to others it is not
+    there. Opens no transaction: one conditional UPDATE, so that a message that is recorded at the same moment wins.
+    Again: the same answer. Raises Permit.DoesNotExist, PermitUsed.
     """
-    Permit.objects.filter(pk=permit, unused_at__isnull=True, message__isnull=True).update(unused_at=Now())
-    row = Permit.objects.only("unused_at", "message").get(pk=permit)
+    own = Permit.objects.filter(pk=permit, caller=caller)
+    own.filter(unused_at__isnull=True, message__isnull=True).update(unused_at=Now())
+    row = own.only("unused_at", "message").get()
     if row.unused_at is None:
         raise PermitUsed()
     unused_at: datetime = row.unused_at

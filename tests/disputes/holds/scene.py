@@ -3,6 +3,7 @@ date."""
 
 from __future__ import annotations
 
+import uuid
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from django.db import transaction
 
 from config.fields import phone_digest
+from disputes.holds import permits
 from disputes.holds.gate import Answer, decide
 from disputes.holds.placing import PlacedHold, number_changes, place_hold
 from disputes.holds.scopes import Covers, scope_of_dispute
@@ -18,6 +20,8 @@ from disputes.journal.recording import Actor
 from disputes.records.models import Customer, CustomerPhone, Loan, SendingRule, WatermarkVersion
 
 ACTOR = Actor(type="client", id="t")
+SENDER = "client:t"
+"""Who asks the gate."""
 OVERDUE_SINCE = date(2026, 1, 1)
 
 
@@ -80,11 +84,16 @@ def item(n: int = 1, *, loan: str | None = "", category: str = "urge", request_i
 
 
 def ask(*items: GateItem | None, dry_run: bool = False, seconds: int = 60, **more: Any) -> list[Answer]:
-    return list(decide(items=items, caller="client:t", permit_seconds=seconds, dry_run=dry_run, **more).answers)
+    return list(decide(items=items, caller=SENDER, permit_seconds=seconds, dry_run=dry_run, **more).answers)
 
 
 def reasons(*items: GateItem | None, **more: Any) -> list[tuple[str, ...]]:
     return [answer.reasons for answer in ask(*items, **more)]
+
+
+def hand_back(permit: uuid.UUID) -> datetime:
+    """The sender hands a permit back."""
+    return permits.hand_back(permit=permit, caller=SENDER)
 
 
 def hold(

@@ -150,6 +150,21 @@ class TestPermits:
         Permit.objects.update(granted_at=scene.long_ago(1) - timedelta(seconds=1))
         assert decisions(vendor, asked(request_id="c"))[0]["outcome"] == "allow"
 
+    def test_only_who_was_granted_it_hands_it_back(self, vendor: callers.Api, any_hour: Callable[..., None]) -> None:
+        """Another vendor would free the slot of a message that goes out all the same."""
+        any_hour(customer=1)
+        scene.lender()
+        (first,) = decisions(vendor, asked(request_id="a"))
+        address = f"/api/v1/gate/permits/{first['permit']['id']}/unused"
+        unknown = f"/api/v1/gate/permits/{uuid.uuid4()}/unused"
+        another = callers.system("gate")
+        refused = another.post(address)
+        assert (refused.status_code, refused.json()) == (404, another.post(unknown).json())
+        assert decisions(vendor, asked(request_id="b"))[0]["reasons"] == ["frequency_cap"]
+        assert vendor.post(address).status_code == 200
+        assert another.post(address).status_code == 404, "nor does another learn that it was handed back"
+        assert decisions(vendor, asked(request_id="b"))[0]["outcome"] == "allow"
+
     @pytest.mark.parametrize("key", ["01a20dd1-0b35-75e9-8047-fef5cf0bc0e1", "nonsense", "0"])
     def test_an_unknown_one_is_not_there(self, vendor: callers.Api, key: str) -> None:
         assert vendor.post(f"/api/v1/gate/permits/{key}/unused").status_code == 404

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from disputes.holds import permits, reading
+from disputes.holds import reading
 from disputes.holds.models import Permit
 from disputes.holds.permits import PermitUsed
 from disputes.records.models import Message
@@ -84,7 +84,7 @@ class TestHandedBack:
         scene.lender(customers=20)
         for n in range(1, 21):
             permit = granted(n)
-            _, answer = at_once([partial(send_records, message(n, permit)), partial(permits.hand_back, permit=permit)])
+            _, answer = at_once([partial(send_records, message(n, permit)), partial(scene.hand_back, permit)])
             row = Permit.objects.get(pk=permit)
             assert row.message == f"M{n}", "whatever the sender says, the message was sent"
             assert isinstance(answer, PermitUsed) == (row.unused_at is None), answer
@@ -96,7 +96,7 @@ class TestHandedBack:
         for n in range(1, 11):
             permit = granted(n)
             asking = partial(scene.ask, scene.item(n, loan=f"L{n}2"))
-            handed_back, *answers = at_once([partial(permits.hand_back, permit=permit), *[asking] * 4])
+            handed_back, *answers = at_once([partial(scene.hand_back, permit), *[asking] * 4])
             assert isinstance(handed_back, datetime), handed_back
             got = [one for (one,) in answers if one.permit is not None]
             assert len(got) <= 1

@@ -10,7 +10,6 @@ import pytest
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from disputes.holds import permits
 from disputes.holds.models import Permit
 from disputes.holds.opting_out import opt_out
 from disputes.inbound.keeping import keep
@@ -94,7 +93,7 @@ class TestAtNight:
         reply = texted()
         [first] = scene.ask(scene.item(reply_to=reply))
         assert first.permit is not None
-        permits.hand_back(permit=first.permit.id)
+        scene.hand_back(first.permit.id)
         assert scene.reasons(scene.item(reply_to=reply)) == [()]
         assert scene.reasons(scene.item(reply_to=reply, category="survey")) == [("outside_hours",)]
 
@@ -102,7 +101,7 @@ class TestAtNight:
         reply = texted()
         [first] = scene.ask(scene.item(reply_to=reply))
         assert first.permit is not None
-        permits.hand_back(permit=first.permit.id)
+        scene.hand_back(first.permit.id)
         Permit.objects.update(message="M1", used_at=datetime.now(tz=UTC))
         assert scene.reasons(scene.item(reply_to=reply, category="survey")) == [("outside_hours",)]
 

@@ -11,7 +11,6 @@ from django.db import ProgrammingError, connection, transaction
 
 from disputes.holds.models import SuppressionChange
 from disputes.holds.partitions import keep_partitions
-from disputes.holds.permits import hand_back
 from disputes.holds.screening import screen_rows
 from tests.disputes.holds import scene
 from tests.disputes.holds.test_screening import rows_of
@@ -39,7 +38,7 @@ def test_grants_holds_hands_back_and_makes_partitions() -> None:
     placed = scene.dispute("too_frequent", loan="L11", n=1, customer="C1")
     assert [out.id for out in placed.permits_out] == [allowed.permit.id]
     assert scene.reasons(scene.item(1)) == [("dispute_pending",)]
-    hand_back(permit=allowed.permit.id)
+    scene.hand_back(allowed.permit.id)
     assert keep_partitions(now=datetime.now(tz=UTC) + timedelta(days=4000)) == 13
 
 
