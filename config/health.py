@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import redis
 from celery import current_app
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
@@ -28,11 +31,18 @@ def healthz(request: HttpRequest) -> JsonResponse:
 @never_cache
 @require_safe
 def readyz(request: HttpRequest) -> JsonResponse:
-    """200 when database and broker answer and no migration waits, else 503; which of them is in the body."""
+    """200 when database and broker answer and no migration waits, else 503; which of them is in the body, and whether
+    permits have a place (`permits`).
+
+    Without one the gate denies everything, but disputes, opt-outs and imports are taken as ever: with 503 whoever
+    balances the load would turn those away too. So that alone is told, with 200.
+    """
     found = {"database": _database(), "broker": _broker()}
     found["migrations"] = _migrations() if found["database"] == "ok" else "unknown"
     ready = all(state == "ok" for state in found.values())
-    return JsonResponse({"status": "ok" if ready else "unavailable", **found}, status=200 if ready else 503)
+    found["permits"] = _permits() if found["migrations"] == "ok" else "unknown"
+    said = "unavailable" if not ready else "ok" if found["permits"] == "ok" else "degraded"
+    return JsonResponse({"status": said, **found}, status=200 if ready else 503)
 
 
 def _database() -> str:
@@ -65,6 +75,22 @@ def _migrations() -> str:
         executor = MigrationExecutor(connection)
         _NONE_WAITS = not executor.migration_plan(executor.loader.graph.leaf_nodes())
     return "ok" if _NONE_WAITS else "pending"
+
+
+ENDS_SOON = timedelta(days=7)
+"""How long before the last month ends `readyz` says so."""
+
+
+def _permits() -> str:
+    """`ok`; `ending`: the last month that permits have a place for ends within a week; `missing`: this one has none."""
+    try:
+        until = granted_until()
+    except DatabaseError:
+        connection.close()
+        return "unknown"
+    if until is None:
+        return "missing"
+    return "ending" if until - timezone.now() < ENDS_SOON else "ok"
 
 
 @csrf_exempt

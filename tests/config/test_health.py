@@ -29,6 +29,7 @@ def test_readyz_names_what_is_down_and_recovers(stack: Stack) -> None:
         "database": "ok",
         "broker": "ok",
         "migrations": "ok",
+        "permits": "ok",
     }
     stack.kill_broker()
     answer = httpx.get(f"{stack.base_url}/readyz")

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from django.db import IntegrityError, connection, transaction
@@ -114,6 +115,33 @@ class TestUntilWhenPermitsCanBeGranted:
         assert scene.dispute("not_overdue", loan="L11", n=1, customer="C1").permits_out == ()
         keep_partitions(now=datetime.now(tz=UTC))
         assert scene.reasons(scene.item(1), scene.item(2)) == [("dispute_pending",), ()]
+
+
+class TestReadyz:
+    """Says so too, and is ready all the same: the gate denies, and everything else goes on."""
+
+    def said(self) -> tuple[int, str, str]:
+        answer = Client().get("/readyz")
+        found = answer.json()
+        return answer.status_code, found["status"], found["permits"]
+
+    def test_while_months_are_there(self) -> None:
+        assert self.said() == (200, "ok", "ok")
+
+    def test_a_week_before_the_last_one_ends(self) -> None:
+        take_away(2)
+        until = granted_until()
+        assert until is not None
+        with patch("config.health.timezone.now", return_value=until - timedelta(days=7)):
+            assert self.said() == (200, "ok", "ok")
+        with patch("config.health.timezone.now", return_value=until - timedelta(days=7, seconds=-1)):
+            assert self.said() == (200, "degraded", "ending")
+
+    def test_when_this_month_is_missing_until_it_is_made(self) -> None:
+        take_away(0)
+        assert self.said() == (200, "degraded", "missing")
+        keep_partitions(now=datetime.now(tz=UTC))
+        assert self.said() == (200, "ok", "ok")
 
 
 def test_months_touch() -> None:
