@@ -18,6 +18,9 @@ from disputes.notices.webhooks import Listeners, announce
 
 log = structlog.get_logger(__name__)
 
+LISTED = 1000
+"""How many permits one row lists: of a campaign that is paused there may be hundreds of thousands."""
+
 
 @dataclass(kw_only=True, slots=True)
 class _Waiting:
@@ -76,7 +79,19 @@ def number_changes(*, listeners: Listeners | None = None, after: Sequence[Statem
         return
     rows, waiting.rows = waiting.rows, []
     _announce(rows, listeners)
-    run(*after, _lock_numbers(), Statement(_NUMBERED, [json.dumps(rows)]))
+    numbered = [part for row in rows for part in _parts(row)]
+    run(*after, _lock_numbers(), Statement(_NUMBERED, [json.dumps(numbered)]))
+
+
+def _parts(row: dict[str, Any]) -> list[dict[str, Any]]:
+    """The rows that tell of one change. Permits that have no room in the first stand in rows of their own right after
+    it, by which nothing else changes, so that whoever reads only ever meets lists of a bounded length."""
+    out = row["permits_out"]
+    more = [
+        {**row, "kind": Change.CHANGED, "permits_out": out[first : first + LISTED]}
+        for first in range(LISTED, len(out), LISTED)
+    ]
+    return [{**row, "permits_out": out[:LISTED]}, *more]
 
 
 _NUMBERED = (

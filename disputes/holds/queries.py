@@ -6,13 +6,17 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import F, Func, IntegerField, Q, QuerySet
 
 from disputes.check.versions import true_at
 from disputes.holds.models import Hold, HoldCover, SuppressionChange
 from disputes.holds.scopes import covers_of_keys, stops_messages
 from disputes.records.models import Loan
 from disputes.records.queries import account_history
+
+PERMITS_A_PAGE = 2000
+"""How many permits a page of the feed lists: senders read no answer of any length (`clients/python`: 8 MiB), and a copy
+that cannot be read on denies everything."""
 
 
 def suppressions(*, phone: bytes | None = None, loan: str | None = None, at: datetime | None = None) -> QuerySet[Hold]:
@@ -74,6 +78,21 @@ def as_they_stood(holds: Iterable[Hold], *, at: datetime) -> list[Hold]:
 def changes_after(*, number: int, limit: int) -> list[SuppressionChange]:
     """The feed's rows after `number`, in commit order, at most `limit`."""
     return list(SuppressionChange.objects.filter(number__gt=number).order_by("number")[:limit])
+
+
+def page_of_changes(*, number: int, limit: int) -> tuple[list[SuppressionChange], bool]:
+    """(The feed's rows after `number`, at most `limit`, with at most PERMITS_A_PAGE permits but at least one row;
+    whether there are more.) Their lengths are asked first, so that what has no room is not read."""
+    length = Func(F("permits_out"), function="jsonb_array_length", output_field=IntegerField())
+    after = SuppressionChange.objects.filter(number__gt=number).order_by("number")
+    lengths = list(after.values_list("number", length)[: limit + 1])
+    room = PERMITS_A_PAGE
+    last, count = number, 0
+    for found, permits in lengths[:limit]:
+        if count and permits > room:
+            break
+        last, count, room = found, count + 1, room - permits
+    return list(after.filter(number__lte=last)) if count else [], count < len(lengths)
 
 
 def render_keys(keys: Iterable[str]) -> dict[str, list[str]]:

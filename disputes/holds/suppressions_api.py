@@ -155,16 +155,16 @@ class SuppressionChanges(ServiceView):
         responses={200: ChangesSerializer},
     )
     def get(self, request: Request) -> Response:
-        """Rows after the number `after`, oldest first. Nothing is lost; numbers may skip."""
+        """Rows after the number `after`, oldest first. Nothing is lost; numbers may skip. Where very many permits are
+        recalled at once, further ones follow in rows of kind `changed`."""
         asked = ChangesFilterSerializer(data=request.query_params)
         asked.is_valid(raise_exception=True)
         after, limit = asked.validated_data["after"], asked.validated_data["limit"]
-        rows = queries.changes_after(number=after, limit=limit + 1)
-        page = rows[:limit]
+        page, more = queries.page_of_changes(number=after, limit=limit)
         return Response(
             {
                 "after": page[-1].number if page else after,
-                "more": len(rows) > limit,
+                "more": more,
                 "results": [_render_change(row) for row in page],
             }
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 from unittest.mock import patch
@@ -13,10 +13,12 @@ from urllib.parse import urlencode
 
 import pytest
 from django.db import transaction
+from recourse_client.local_copy import LocalCopy
+from recourse_client.reading import read_page
 
 from config.statements import Statement
-from disputes.holds import feed, queries
-from disputes.holds.models import SuppressionChange
+from disputes.holds import by_hand, feed, queries
+from disputes.holds.models import Permit, SuppressionChange
 from disputes.holds.placing import change_reason, number_changes, place_hold, release_hold, widen_hold
 from disputes.holds.scopes import Covers
 from tests import callers
@@ -110,6 +112,79 @@ def place(*, loan: str) -> Any:
         actor=scene.ACTOR,
         now=datetime.now(tz=UTC),
     )
+
+
+class TestACampaignThatIsPaused:
+    """Very many permits are recalled at once: no row, and no page, lists more than it has room for."""
+
+    def pause(self, permits: int) -> tuple[str, list[str]]:
+        """(the pause of a rule by which so many permits are out, their ids in the order in which they were granted)"""
+        scene.lender()
+        at = datetime.now(tz=UTC)
+        granted = Permit.objects.bulk_create(
+            Permit(
+                caller=scene.SENDER,
+                request_id=f"r{n}",
+                granted_at=at + timedelta(microseconds=n),
+                expires_at=at + timedelta(minutes=10),
+                phone_digest=scene.digest(1),
+                channel="sms",
+                category="urge",
+                sending_rule="R7",
+            )
+            for n in range(permits)
+        )
+        with transaction.atomic():
+            placed = by_hand.pause_rule(rule="R7", why="wrong list", actor=scene.ACTOR, now=at, supervisor=True)
+        ids = [str(permit.pk) for permit in granted]
+        assert [str(permit.id) for permit in placed.permits_out] == ids
+        return str(placed.hold.pk), ids
+
+    def test_is_told_in_rows_that_follow_each_other(self) -> None:
+        hold, ids = self.pause(2 * feed.LISTED + 1)
+        rows = list(SuppressionChange.objects.order_by("number"))
+        assert [(row.kind, len(row.permits_out)) for row in rows] == [
+            ("placed", feed.LISTED),
+            ("changed", feed.LISTED),
+            ("changed", 1),
+        ]
+        assert [one["id"] for row in rows for one in row.permits_out] == ids
+        assert {(str(row.hold_id), row.scope, row.reason, *row.keys) for row in rows} == {
+            (hold, "sending_rule", "rule_paused", "r:R7")
+        }
+        assert rows[-1].number - rows[0].number == 2, "nothing comes between them"
+
+    def test_is_told_in_one_row_where_that_has_room(self) -> None:
+        self.pause(feed.LISTED)
+        assert [row.kind for row in SuppressionChange.objects.all()] == ["placed"]
+
+    def test_is_read_whole_page_by_page_by_the_senders_copy(self) -> None:
+        _, ids = self.pause(queries.PERMITS_A_PAGE + feed.LISTED + 1)
+        scene.dispute("not_overdue", loan="L11", n=1, customer="C1")
+        gateway, copy, listed = callers.system("suppressions:read"), LocalCopy(), []
+        more = True
+        while more:
+            after = copy.begin("http://recourse.example")
+            answer = gateway.get(f"/api/v1/suppressions/changes?after={after}")
+            page = read_page(answer.content, after=after)
+            copy.apply(page, since=after, asked_at=0.0)
+            listed.append([permit["id"] for row in answer.json()["results"] for permit in row["permits_out"]])
+            more = page.more
+            assert copy.is_held(rule="R7")
+            assert (copy.age() == float("inf")) == more, "whole with the last page alone"
+        assert [len(one) for one in listed] == [queries.PERMITS_A_PAGE, feed.LISTED + 1]
+        assert [*listed[0], *listed[1]] == ids
+        assert all(copy.is_recalled(permit) for permit in (ids[0], ids[feed.LISTED], ids[-1]))
+        assert copy.is_held(loan="L11"), "and what came after it"
+
+    def test_a_row_that_is_longer_than_a_page_is_a_page(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.pause(3)
+        scene.dispute("not_overdue", loan="L11", n=1, customer="C1")
+        monkeypatch.setattr(queries, "PERMITS_A_PAGE", 2)
+        (first,), more = queries.page_of_changes(number=0, limit=100)
+        assert (len(first.permits_out), more) == (3, True)
+        (second,), more = queries.page_of_changes(number=first.number, limit=100)
+        assert (second.permits_out, more) == ([], False)
 
 
 class TestOverHttp:
