@@ -61,6 +61,7 @@ class Hold(models.Model):
         indexes = [
             models.Index(fields=["dispute"], name="hold_by_dispute", condition=Q(dispute__isnull=False)),
             models.Index(fields=["-id"], name="hold_standing", condition=Q(released_at__isnull=True)),
+            models.Index(fields=["-id"], name="hold_opt_outs", condition=Q(source="opt_out")),
         ]
         constraints = [
             models.CheckConstraint(condition=Q(source__in=Source.values), name="hold_source_known"),

@@ -55,6 +55,16 @@ def _counted(ask: Callable[[], Any]) -> Any:
     return answer
 
 
+def rows_read(table: str) -> int:
+    """In this transaction so far: read through, or fetched by an index."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_stat_get_xact_tuples_returned(%s::regclass) + pg_stat_get_xact_tuples_fetched(%s::regclass)",
+            [table, table],
+        )
+        return int(cursor.fetchone()[0])
+
+
 def form(**said: str) -> dict[str, str]:
     return {"once": str(uuid.uuid4()), **said}
 
@@ -345,6 +355,20 @@ class TestOptOuts:
         assert [row.source for row in older.context["rows"]] == [f"said {n}." for n in range(10, 0, -1)]
         assert older.context["older"] is None
         assert call(sue, "desk_opt_outs", before="x").status_code == 200
+
+    def test_are_found_among_very_many_other_holds(self) -> None:
+        ann, sue = agent(), supervisor()
+        self.record(ann, "out")
+        Hold.objects.bulk_create(
+            Hold(source="dispute", scope="loan", reason="dispute_pending", placed_at=datetime.now(tz=UTC))
+            for _ in range(3000)
+        )
+        with connection.cursor() as cursor:
+            cursor.execute("ANALYZE disputes_hold")
+        for show in ("", "all"):
+            before = rows_read("disputes_hold")
+            assert len(call(sue, "desk_opt_outs", show=show).context["rows"]) == 1
+            assert rows_read("disputes_hold") - before < 100
 
 
 class TestWhatWaits:
