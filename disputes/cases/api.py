@@ -32,6 +32,7 @@ from disputes.check.facts import ClaimedPayment
 from disputes.holds.suppressions_api import PermitOutSerializer
 from disputes.journal.models import Event
 from disputes.journal.recording import Actor
+from disputes.records.queries import numbers_of_messages
 
 
 class DeadlinesSerializer(serializers.Serializer[Any]):
@@ -183,8 +184,14 @@ class Disputes(DisputeView):
         pages = CursorPages()
         page = pages.paginate_queryset(chosen.qs, request, view=self)
         holds = queries.holds_by_dispute([dispute.pk for dispute in page])
+        numbers = numbers_of_messages(row.message for row in page if row.message is not None)
         return pages.get_paginated_response(
-            [render_dispute(dispute=row, caller=caller, hold=holds.get(row.pk)) for row in page]
+            [
+                render_dispute(
+                    dispute=row, caller=caller, hold=holds.get(row.pk), number=numbers.get(row.message_id, "")
+                )
+                for row in page
+            ]
         )
 
     @extend_schema(operation_id="open_dispute", request=NewDisputeSerializer, responses={201: OpenedDisputeSerializer})

@@ -26,7 +26,7 @@ def render_dispute(
     number: str | None = None,
 ) -> dict[str, Any]:
     """The dispute as the API shows it to `caller`. Times are UTC; `permits_out` stands in the 201 alone. `number`: of
-    its message, where it was read already."""
+    its message, where it was read already; empty where it was erased."""
     shown: dict[str, Any] = {
         "id": str(dispute.pk),
         "reference": dispute.reference,
@@ -116,7 +116,8 @@ def _render_message(message: Message | None, *, number: str | None, reveal: bool
     everybody."""
     if message is None:
         return None
-    number = number or number_of_message(message)
+    if number is None:
+        number = number_of_message(message)
     return {
         "id": str(message.pk),
         "external_id": message.external_id if reveal else None,

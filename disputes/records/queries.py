@@ -199,6 +199,15 @@ def number_of_message(message: Message) -> str | None:
     return text_of_message(message).get("phone")
 
 
+def numbers_of_messages(messages: Iterable[Message]) -> dict[uuid.UUID, str]:
+    """The numbers (E.164) that messages went to, by the message's id; those that were erased are left out. One
+    query."""
+    versions = {message.pk: message.version_id for message in messages}
+    told = personal_of(model=MessagePersonal, versions=versions.values())
+    found = {pk: told.get(version, {}).get("phone") for pk, version in versions.items()}
+    return {pk: number for pk, number in found.items() if number}
+
+
 def text_of_message(message: Message) -> dict[str, Any]:
     """Number and text of a message, ``{"phone", "body"}``; empty once it was erased."""
     return personal_of(model=MessagePersonal, versions=[message.version_id]).get(message.version_id, {})

@@ -15,6 +15,7 @@ from disputes.holds.scopes import stops_messages
 from disputes.journal.models import Event
 from disputes.notices.models import Notice
 from disputes.outbox.models import OutboxTopic
+from disputes.records.models import Message, MessagePersonal
 from tests.callers import Api, customer, system
 from tests.lines import customer_line, in_arrears, late_posting, loan_lines, message_line, send_records
 from tests.work import work
@@ -310,6 +311,26 @@ class TestTheList:
         page = api.get(f"{DISPUTES}?limit=1").json()
         assert [row["id"] for row in page["results"]] == [second["id"]]
         assert [row["id"] for row in api.get(page["next"]).json()["results"]] == [first["id"]]
+
+    def test_asks_no_more_of_the_database_however_many_it_shows(self):
+        send_records(*(message_line(f"M{n}", phone=f"+86138123400{n:02}") for n in range(2, 10)))
+        api, bank = customer("C1"), system("disputes:read")
+        for n in range(1, 10):
+            dispute(api, {"external_id": f"M{n}"})
+        dispute(api, {"external_id": "unheard-of"})
+        MessagePersonal.objects.filter(version_id=Message.objects.get(external_id="M9").version_id).update(sealed=None)
+        bank.get(DISPUTES)  # the token is known
+        asked = []
+        for limit in (2, 4, 10):
+            with CaptureQueriesContext(connection) as captured:
+                rows = bank.get(f"{DISPUTES}?limit={limit}").json()["results"]
+            assert len(rows) == limit
+            asked.append(len(captured))
+        assert asked == [asked[0]] * 3
+        shown = {row["message"]["external_id"]: row["message"]["phone"] for row in rows if row["message"]}
+        assert shown["M9"] is None, "erased"
+        assert [shown[f"M{n}"][-2:] for n in range(2, 9)] == [f"{n:02}" for n in range(2, 9)]
+        assert len(shown) == 9
 
     @pytest.mark.parametrize(
         "query",
