@@ -1,8 +1,8 @@
 """The servers of one test run: a PostgreSQL and a Valkey of its own, or those that DATABASE_URL and BROKER_URL name.
 
 Loaded as a plug-in (`-p tests.servers`), so that the servers are there before anything reads the settings. The first
-process starts them, the workers of xdist inherit their addresses; a watcher ends them when that process is gone,
-however it went.
+process forgets every other setting and starts them, the workers of xdist inherit what it sets; a watcher ends them when
+that process is gone, however it went.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ import tempfile
 from pathlib import Path
 
 from config.embedded import Postgres, Valkey, create_roles
-from config.environment import new_data_keys
+from config.environment import SETTINGS, new_data_keys
 
+ADDRESSES = ("DATABASE_URL", "MIGRATE_DATABASE_URL", "BROKER_URL", "CACHE_URL")
+"""Settings that a run takes from the environment: whose servers it works on."""
 _FAST = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "max_connections": "300"}
 # By it a race is judged: in which order transactions committed.
 _FAST["track_commit_timestamp"] = "on"
@@ -78,13 +80,21 @@ def _give_worker_its_own() -> None:
         os.environ["CACHE_URL"] = os.environ["BROKER_URL"]
 
 
+def _forget_settings() -> None:
+    """Whoever has settings of a deployment of theirs in their shell runs the same tests as everybody else."""
+    for setting in SETTINGS:
+        if setting.name not in ADDRESSES:
+            os.environ.pop(setting.name, None)
+
+
 _watcher: subprocess.Popen[bytes] | None = None
-os.environ["RECOURSE_ENV"] = "test"
 if "RECOURSE_TEST_DIRECTORY" not in os.environ:
-    os.environ.setdefault("SECRET_KEY", secrets.token_urlsafe(48))
-    os.environ.setdefault("DATA_KEYS", new_data_keys())
+    _forget_settings()
+    os.environ["SECRET_KEY"] = secrets.token_urlsafe(48)
+    os.environ["DATA_KEYS"] = new_data_keys()
     _start()
     os.environ["RECOURSE_HOME"] = os.environ["RECOURSE_TEST_DIRECTORY"] + "/home"
+os.environ["RECOURSE_ENV"] = "test"
 _give_worker_its_own()
 
 

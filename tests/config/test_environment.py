@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from config import environment
+from tests.servers import ADDRESSES
 
 GOOD = {
     "DATABASE_URL": "postgresql://recourse_service:a@db.example/recourse",
@@ -166,6 +167,28 @@ def test_make_run_is_for_the_embedded_set_up_alone(tmp_path: Path) -> None:
 def test_the_page_for_operators_has_every_setting() -> None:
     page = (environment.ROOT / "docs" / "operating.md").read_text()
     assert environment.table() in page, "manage.py settings_table --write"
+
+
+def test_a_run_of_the_tests_has_no_setting_but_its_own() -> None:
+    own = {"RECOURSE_ENV", "RECOURSE_HOME", "SECRET_KEY", "DATA_KEYS", *ADDRESSES}
+    assert {setting.name for setting in environment.SETTINGS if setting.name in os.environ} <= own
+    assert os.environ["RECOURSE_ENV"] == "test"
+
+
+def test_nor_where_whoever_runs_them_has_exported_all_of_them() -> None:
+    """With a policy pack that is not there no process would start."""
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(("RECOURSE_TEST", "PYTEST"))}
+    environ |= {one.name: "atlantis" for one in environment.SETTINGS if one.name not in ADDRESSES}
+    named = f"{__file__}::test_a_run_of_the_tests_has_no_setting_but_its_own"
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-n", "0", "-q", "-p", "no:cacheprovider", named],
+        cwd=environment.ROOT,
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert (done.returncode, "1 passed" in done.stdout) == (0, True), done.stdout + done.stderr
 
 
 def test_a_secret_of_the_embedded_set_up_is_made_once_and_readable_by_us_alone(tmp_path: Path) -> None:
