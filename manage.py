@@ -3,9 +3,7 @@
 of them stops them again."""
 
 import os
-import signal
 import sys
-from types import FrameType
 
 # Commands that need no server.
 _ALONE = {
@@ -20,10 +18,6 @@ _ALONE = {
 }
 
 
-def _leave(number: int, frame: FrameType | None) -> None:
-    raise SystemExit(128 + number)
-
-
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     from django.core.management import execute_from_command_line
@@ -33,7 +27,6 @@ def main() -> None:
     if not environment.is_embedded(os.environ) or not set(sys.argv[1:2]) - _ALONE:
         execute_from_command_line(sys.argv)
         return
-    signal.signal(signal.SIGTERM, _leave)
     try:
         with embedded.in_use(environment.home(os.environ)):
             execute_from_command_line(sys.argv)

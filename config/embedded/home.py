@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from config.embedded.ending import in_order
 from config.embedded.machine import CannotStart, locked, may_pass, runs_as
 from config.embedded.postgres import DATABASE, Postgres, create_roles
 from config.embedded.valkey import Valkey
@@ -102,21 +103,27 @@ def _has_database(postgres: Postgres) -> bool:
 
 @contextlib.contextmanager
 def in_use(home: Home) -> Iterator[None]:
-    """The servers live inside this block; whoever leaves last stops them.
+    """The servers live inside this block; whoever leaves last stops them, also where a signal ends it (SIGTERM, SIGHUP
+    and Ctrl-C are exceptions in here, as `config.embedded.ending` says).
 
     The shared lock on `in-use` is what keeps them: it is taken while `starting` is held, so that nobody stops what
     somebody else is about to use.
     """
     home.directory.mkdir(parents=True, exist_ok=True)
     users = os.open(home.directory / "in-use.lock", os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        with locked(home.directory / "starting.lock"):
-            fcntl.flock(users, fcntl.LOCK_SH)
-            start(home)
-        yield
-    finally:
-        with locked(home.directory / "starting.lock"), contextlib.suppress(BlockingIOError):
-            fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            home.postgres.stop()
-            home.valkey.stop()
-        os.close(users)
+    with os.fdopen(users), in_order() as ending:
+        try:
+            # A server that was just begun and has said nothing yet could not be stopped.
+            with ending.later(), locked(home.directory / "starting.lock"):
+                fcntl.flock(users, fcntl.LOCK_SH)
+                start(home)
+            yield
+        finally:
+            with (
+                ending.later(),
+                locked(home.directory / "starting.lock"),
+                contextlib.suppress(BlockingIOError),
+            ):
+                fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                home.postgres.stop()
+                home.valkey.stop()

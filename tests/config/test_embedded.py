@@ -9,12 +9,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from config import embedded, environment
+from config.embedded.ending import ASK_TO_END
 
 
 @pytest.fixture
@@ -112,6 +114,96 @@ with embedded.in_use(home):
         process.communicate(timeout=60)
     assert len(said) == 1
     assert not home.postgres.answers()
+
+
+IN_USE = """
+import sys, time; from pathlib import Path; from config import embedded
+home = embedded.Home(directory=Path(sys.argv[1]))
+print("begins", flush=True)
+with embedded.in_use(home):
+    print("runs", flush=True)
+    time.sleep(100)
+"""
+
+
+@contextmanager
+def somebody_who_uses(home: embedded.Home, *, said: bytes) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that has just said so."""
+    words = [sys.executable, "-c", IN_USE, str(home.directory)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, cwd=environment.ROOT, start_new_session=True) as process:
+        assert process.stdout is not None
+        while (line := process.stdout.readline()) and line.strip() != said:
+            pass
+        yield process
+        process.kill()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP], ids=lambda number: number.name)
+def test_whoever_is_told_to_end_stops_them(home: embedded.Home, number: signal.Signals) -> None:
+    with somebody_who_uses(home, said=b"runs") as process:
+        assert home.postgres.answers()
+        process.send_signal(number)
+        assert process.wait(timeout=60) == (-signal.SIGINT if number == signal.SIGINT else 128 + number)
+    assert not home.postgres.answers()
+    assert not home.valkey.answers()
+
+
+@pytest.mark.parametrize("whom", ["it alone", "all that it runs"])
+@pytest.mark.parametrize("after", [0.0, 0.3, 1.0, 2.0])
+def test_also_while_they_are_being_started(home: embedded.Home, after: float, whom: str) -> None:
+    with somebody_who_uses(home, said=b"begins") as process:
+        time.sleep(after)
+        if whom == "it alone":
+            process.send_signal(signal.SIGTERM)
+        else:
+            os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(timeout=120) != 0
+    assert not home.postgres.answers()
+    assert not home.valkey.answers()
+    assert processes_of(home) == []
+
+
+def test_and_a_second_signal_does_not_keep_it_from_that(home: embedded.Home) -> None:
+    with somebody_who_uses(home, said=b"runs") as process:
+        for _ in range(20):
+            process.send_signal(signal.SIGTERM)
+            time.sleep(0.02)
+        process.wait(timeout=60)
+    assert processes_of(home) == []
+
+
+def test_somebody_elses_end_leaves_them(home: embedded.Home) -> None:
+    with embedded.in_use(home), somebody_who_uses(home, said=b"runs") as process:
+        process.terminate()
+        process.wait(timeout=60)
+        assert home.postgres.answers()
+        assert home.valkey.answers()
+
+
+def test_what_somebody_set_for_a_signal_is_as_before(home: embedded.Home) -> None:
+    before = [signal.getsignal(number) for number in ASK_TO_END]
+    heard: list[int] = []
+    signal.signal(signal.SIGHUP, lambda number, _: heard.append(number))
+    set_here = signal.getsignal(signal.SIGHUP)
+    try:
+        with embedded.in_use(home):
+            os.kill(os.getpid(), signal.SIGHUP)
+        assert heard == [signal.SIGHUP]
+        assert signal.getsignal(signal.SIGHUP) == set_here
+    finally:
+        signal.signal(signal.SIGHUP, before[2])
+    assert [signal.getsignal(number) for number in ASK_TO_END] == before
+
+
+def processes_of(home: embedded.Home) -> list[str]:
+    """The command lines that name the home's directory."""
+    named = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            words = path.read_bytes().replace(b"\0", b" ").decode()
+            if str(home.directory) in words:
+                named.append(words)
+    return named
 
 
 def test_a_long_path_still_gets_a_socket(tmp_path: Path) -> None:
