@@ -10,7 +10,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from config.values.ids import new_id
-from disputes.notices.sending import queue_notice, send_notice
+from disputes.notices.sending import NewNotice, queue_notice, send_notice
 from feedback.surveys.publishing import create_survey
 from feedback.waves.links import make_links
 from feedback.waves.models import Invitation
@@ -103,13 +103,15 @@ def _sent_notice() -> str:
     now = timezone.now()
     with transaction.atomic():
         notice = queue_notice(
-            kind="acknowledgement",
-            subject=new_id(),
-            key="1",
-            channel="sms",
-            address="+8613812340001",
-            language="en",
-            text="We have it.",
+            NewNotice(
+                kind="acknowledgement",
+                subject=new_id(),
+                key="1",
+                channel="sms",
+                address="+8613812340001",
+                language="en",
+                text="We have it.",
+            ),
             now=now,
         )
     send_notice(notice_id=notice.pk, now=now)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
@@ -17,7 +16,7 @@ from config.fields import phone_digest
 from config.statements import Statement, run
 from disputes.cases.models import Comment, Dispute
 from disputes.cases.reading import read_selector
-from disputes.notices.sending import queue_notice, queued
+from disputes.notices.sending import NewNotice, queue_notice, queued
 from disputes.records import queries as records
 from disputes.records.reaching import Reaching
 
@@ -56,7 +55,7 @@ def acknowledgement(*, dispute: Dispute, address: tuple[str, str], now: datetime
     texts = TEXTS[dispute.language]
     by = dispute.first_answer_by.astimezone(ZoneInfo(settings.LENDER_TIME_ZONE)).strftime(texts["day"])
     text = _fill(dispute, "acknowledgement", by=by)
-    return queued(**_notice(dispute, kind="acknowledgement", key="1", address=address, text=text, now=now))
+    return queued(_notice(dispute, kind="acknowledgement", key="1", address=address, text=text), now=now)
 
 
 def tell_question(*, dispute: Dispute, comment: Comment, now: datetime) -> None:
@@ -85,23 +84,21 @@ def _fill(dispute: Dispute, name: str, **fields: str) -> str:
 def _tell(*, dispute: Dispute, kind: str, key: str, text: str, now: datetime) -> None:
     address = address_of_opener(dispute, at=now)
     if address[1]:
-        queue_notice(**_notice(dispute, kind=kind, key=key, address=address, text=text, now=now))
+        queue_notice(_notice(dispute, kind=kind, key=key, address=address, text=text), now=now)
 
 
-def _notice(
-    dispute: Dispute, *, kind: str, key: str, address: tuple[str, str], text: str, now: datetime
-) -> dict[str, Any]:
-    return {
-        "kind": kind,
-        "subject": dispute.pk,
-        "key": key,
-        "channel": address[0],
-        "address": address[1],
-        "language": dispute.language,
-        "text": text,
-        "subject_line": TEXTS[dispute.language]["subject"].format(reference=dispute.reference),
-        "now": now,
-    }
+def _notice(dispute: Dispute, *, kind: str, key: str, address: tuple[str, str], text: str) -> NewNotice:
+    channel, to = address
+    return NewNotice(
+        kind=kind,
+        subject=dispute.pk,
+        key=key,
+        channel=channel,
+        address=to,
+        language=dispute.language,
+        text=text,
+        subject_line=TEXTS[dispute.language]["subject"].format(reference=dispute.reference),
+    )
 
 
 def address_of_opener(

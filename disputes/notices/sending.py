@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import uuid
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
@@ -39,65 +40,50 @@ class StillSending(Exception):
     """Another worker is at this notice; the outbox comes again."""
 
 
-def queue_notice(
-    *,
-    kind: str,
-    subject: uuid.UUID,
-    key: str,
-    channel: str,
-    address: str,
-    language: str,
-    text: str,
-    subject_line: str = "",
-    now: datetime,
-) -> Notice:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NewNotice:
+    """What is to be said to whom. A notice has one (kind, subject, key): `subject` is what it is about, `key` which of
+    several.
+
+    `channel`: ``sms`` or ``email``; `address`: a phone in E.164, or an e-mail address; `language`: ``zh-hans`` or
+    ``en``; `subject_line`: of an e-mail.
+    """
+
+    kind: str
+    subject: uuid.UUID
+    key: str
+    channel: str
+    address: str
+    language: str
+    text: str
+    subject_line: str = ""
+
+
+def queue_notice(new: NewNotice, *, now: datetime) -> Notice:
     """Writes a notice and its topic `notice.queued`. Needs the transaction of its cause.
 
-    `address`: a phone in E.164 (``sms``) or an e-mail address (``email``); `language`: ``zh-hans`` or ``en``. The same
-    (kind, subject, key) again is answered with the notice that is there, unchanged. Raises ValueError for an address
-    that is none.
+    The same (kind, subject, key) again is answered with the notice that is there, unchanged. Raises ValueError for an
+    address that is none.
     """
-    writes = queued(
-        kind=kind,
-        subject=subject,
-        key=key,
-        channel=channel,
-        address=address,
-        language=language,
-        text=text,
-        subject_line=subject_line,
-        now=now,
-    )
-    run(*writes)
-    return Notice.objects.get(kind=kind, subject=subject, key=key)
+    run(*queued(new, now=now))
+    return Notice.objects.get(kind=new.kind, subject=new.subject, key=new.key)
 
 
-def queued(
-    *,
-    kind: str,
-    subject: uuid.UUID,
-    key: str,
-    channel: str,
-    address: str,
-    language: str,
-    text: str,
-    subject_line: str = "",
-    now: datetime,
-) -> list[Statement]:
+def queued(new: NewNotice, *, now: datetime) -> list[Statement]:
     """As `queue_notice`: what writes the notice and its topic unless the same one is there already, to be run
     in the transaction of its cause, which is open."""
     if not transaction.get_connection().in_atomic_block:
         raise RuntimeError("a notice is queued in the transaction that causes it")
     notice = Notice(
-        kind=kind,
-        subject=subject,
-        key=key,
-        channel=NoticeChannel(channel),
-        address=address,
-        address_digest=_digest_of(channel, address),
-        language=language,
-        subject_line=subject_line,
-        text=text,
+        kind=new.kind,
+        subject=new.subject,
+        key=new.key,
+        channel=NoticeChannel(new.channel),
+        address=new.address,
+        address_digest=_digest_of(new.channel, new.address),
+        language=new.language,
+        subject_line=new.subject_line,
+        text=new.text,
         queued_at=now,
     )
     # ON CONFLICT waits for whoever writes the same notice now, so that the next statement sees which of two is there.

@@ -20,7 +20,7 @@ from disputes.holds import gate
 from disputes.holds.walking import PASSES_WITH_TIME, GateItem
 from disputes.notices.hooks import WITHHELD
 from disputes.notices.models import Notice, NoticeState
-from disputes.notices.sending import queue_notice
+from disputes.notices.sending import NewNotice, queue_notice
 from disputes.records.reaching import reach_of_customers
 from feedback.waves.links import make_links
 from feedback.waves.models import Invitation, InvitationState, Wave, WaveState
@@ -156,13 +156,15 @@ def _hand_over(
         for one in sending:
             language = one.language or DEFAULT_LANGUAGE
             queue_notice(
-                kind="survey",
-                subject=one.pk,
-                key=_text_key(one),
-                channel=wave.channel,
-                address=numbers[one.customer],
-                language=language,
-                text=TEXTS[language].format(lender=settings.LENDER_NAME, link=settings.PUBLIC_URL + links[one.pk]),
+                NewNotice(
+                    kind="survey",
+                    subject=one.pk,
+                    key=_text_key(one),
+                    channel=wave.channel,
+                    address=numbers[one.customer],
+                    language=language,
+                    text=TEXTS[language].format(lender=settings.LENDER_NAME, link=settings.PUBLIC_URL + links[one.pk]),
+                ),
                 now=now,
             )
             one.state, one.sent_at, one.asked_at, one.denied = InvitationState.SENT, now, now, []

@@ -22,10 +22,11 @@ QUEUE = """
 import uuid
 from django.db import transaction
 from django.utils import timezone
-from disputes.notices.sending import queue_notice
+from disputes.notices.sending import NewNotice, queue_notice
 with transaction.atomic():
-    notice = queue_notice(kind="outcome", subject=uuid.uuid4(), key="1", channel="sms", address="+8613812340001",
-                          language="en", text="Closed.", now=timezone.now())
+    new = NewNotice(kind="outcome", subject=uuid.uuid4(), key="1", channel="sms", address="+8613812340001",
+                    language="en", text="Closed.")
+    notice = queue_notice(new, now=timezone.now())
 print(notice.pk)
 """
 

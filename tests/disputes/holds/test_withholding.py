@@ -13,7 +13,7 @@ from disputes.holds.opting_out import opt_in, opt_out
 from disputes.holds.withholding import KINDS
 from disputes.journal.recording import Actor
 from disputes.notices.models import Notice, NoticeState
-from disputes.notices.sending import queue_notice, send_notice
+from disputes.notices.sending import NewNotice, queue_notice, send_notice
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -30,13 +30,15 @@ def told(kind: str = "outcome", *, channel: str = "sms", address: str = NUMBER) 
     now = timezone.now()
     with transaction.atomic():
         notice = queue_notice(
-            kind=kind,
-            subject=uuid.uuid4(),
-            key="1",
-            channel=channel,
-            address=address,
-            language="en",
-            text="Your dispute is decided.",
+            NewNotice(
+                kind=kind,
+                subject=uuid.uuid4(),
+                key="1",
+                channel=channel,
+                address=address,
+                language="en",
+                text="Your dispute is decided.",
+            ),
             now=now,
         )
     send_notice(notice_id=notice.pk, now=now)

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from disputes.notices import delivering
 from disputes.notices.models import WebhookDelivery, WebhookEndpoint
-from disputes.notices.sending import queue_notice
+from disputes.notices.sending import NewNotice, queue_notice
 from disputes.notices.webhooks import announce
 from tests.http_receiver import Reply
 from tests.webhook_receiver import Subscription, subscribed
@@ -112,13 +112,15 @@ def test_a_removed_endpoint_cannot_be_switched_on(subscription: Subscription) ->
 def test_a_notice_is_shown_with_its_words_and_a_masked_address() -> None:
     with transaction.atomic():
         notice = queue_notice(
-            kind="outcome",
-            subject=uuid.UUID(int=5),
-            key="1",
-            channel="sms",
-            address="+8613812345678",
-            language="en",
-            text="Your dispute is closed.",
+            NewNotice(
+                kind="outcome",
+                subject=uuid.UUID(int=5),
+                key="1",
+                channel="sms",
+                address="+8613812345678",
+                language="en",
+                text="Your dispute is closed.",
+            ),
             now=timezone.now(),
         )
     client = somebody(*VIEWS)

@@ -20,7 +20,7 @@ from disputes.notices import delivering, sending
 from disputes.notices.models import Notice, WebhookDelivery
 from disputes.notices.ports import Handed
 from disputes.notices.receipts import note_receipt
-from disputes.notices.sending import StillSending, queue_notice, send_notice
+from disputes.notices.sending import NewNotice, StillSending, queue_notice, send_notice
 from disputes.notices.webhooks import announce, remove_endpoint
 from disputes.outbox.models import OutboxTopic
 from tests.http_receiver import Received, Reply
@@ -162,7 +162,7 @@ def queued(**changes: Any) -> Notice:
     said = {"kind": "outcome", "key": "1", "channel": "sms", "address": "+8613812340001", "language": "en"}
     with transaction.atomic():
         return queue_notice(
-            **{**said, "subject": uuid.UUID(int=7), "text": "Closed.", "now": timezone.now(), **changes}
+            NewNotice(**{**said, "subject": uuid.UUID(int=7), "text": "Closed.", **changes}), now=timezone.now()
         )
 
 

@@ -13,7 +13,7 @@ from django.utils import timezone
 from config.api.fields import render_instant
 from disputes.notices.models import Notice
 from disputes.notices.ports import Handed
-from disputes.notices.sending import queue_notice, send_notice
+from disputes.notices.sending import NewNotice, queue_notice, send_notice
 from disputes.outbox.models import OutboxTopic
 from tests.callers import Api, system
 
@@ -37,13 +37,15 @@ def sent(*, key: str = "1", reference: str = "g-1", ago: timedelta = timedelta(h
     now = timezone.now() - ago
     with transaction.atomic():
         notice = queue_notice(
-            kind="outcome",
-            subject=uuid.UUID(int=5),
-            key=key,
-            channel="sms",
-            address="+8613812340001",
-            language="en",
-            text="Closed.",
+            NewNotice(
+                kind="outcome",
+                subject=uuid.UUID(int=5),
+                key=key,
+                channel="sms",
+                address="+8613812340001",
+                language="en",
+                text="Closed.",
+            ),
             now=now,
         )
     send_notice(notice_id=notice.pk, now=now, port=Carrier(reference))

@@ -15,7 +15,7 @@ from django.utils import timezone
 from config.fields import phone_digest
 from disputes.notices.models import Notice
 from disputes.notices.ports import Handed, Unavailable
-from disputes.notices.sending import StillSending, queue_notice, send_notice
+from disputes.notices.sending import NewNotice, StillSending, queue_notice, send_notice
 from disputes.outbox.models import OutboxTopic
 from tests.http_receiver import Receiver, Reply, listening
 from tests.smtp_receiver import mail_server
@@ -36,7 +36,7 @@ def queued(**changes: Any) -> Notice:
     }
     with transaction.atomic():
         return queue_notice(
-            **{**said, "language": "en", "text": "Your dispute is closed.", "now": timezone.now()} | changes
+            NewNotice(**{**said, "language": "en", "text": "Your dispute is closed.", **changes}), now=timezone.now()
         )
 
 
@@ -201,12 +201,14 @@ def test_a_try_whose_claim_ran_out_does_not_overwrite_the_later_one(gateway: Rec
 def test_a_notice_is_queued_in_a_transaction_or_not_at_all(transactional_db: None) -> None:
     with pytest.raises(RuntimeError):
         queue_notice(
-            kind="outcome",
-            subject=SUBJECT,
-            key="1",
-            channel="sms",
-            address="+8613812340001",
-            language="en",
-            text="x",
+            NewNotice(
+                kind="outcome",
+                subject=SUBJECT,
+                key="1",
+                channel="sms",
+                address="+8613812340001",
+                language="en",
+                text="x",
+            ),
             now=timezone.now(),
         )
