@@ -1,4 +1,4 @@
-"""Django's settings: read from the environment (config/environment.py has the table), safe by default."""
+"""Django's settings: read from the environment (config/environment/declared.py has the table), safe by default."""
 
 from __future__ import annotations
 

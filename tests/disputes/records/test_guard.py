@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from config.environment import _RECORD_TYPES
+from config.environment.reading import RECORD_TYPES as NAMED_IN_A_SETTING
 from disputes.records import guarding, importing
 from disputes.records.feeding import Feed, ndjson_pieces, split_lines
 from disputes.records.guarding import Guard, TooManyChanges, count_stored
@@ -193,4 +193,4 @@ def test_over_http_whoever_means_it_says_so() -> None:
 
 
 def test_the_setting_knows_every_type() -> None:
-    assert _RECORD_TYPES == RECORD_TYPES
+    assert NAMED_IN_A_SETTING == RECORD_TYPES
