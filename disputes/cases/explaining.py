@@ -10,11 +10,12 @@ from zoneinfo import ZoneInfo
 
 from disputes.cases.models import Check
 from disputes.check import canonical
-from disputes.check.account import account_at, render
+from disputes.check.account import account_at
 from disputes.check.causes import causes_of
 from disputes.check.facts import CollectionMessage
 from disputes.check.judging import ENGINE_VERSION, judge
 from disputes.check.matter import list_of, matter_of
+from disputes.check.rendering import render
 from disputes.check.sentences import sentence_of
 from disputes.holds.policies import packs
 

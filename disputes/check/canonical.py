@@ -20,8 +20,8 @@ from json.encoder import encode_basestring
 from operator import attrgetter, call
 from typing import Any
 
-from disputes.check.account import render_instant
 from disputes.check.facts import Claim, CollectionMessage, History
+from disputes.check.rendering import render_instant
 
 FORMAT = 2
 READABLE = (1, 2)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from disputes.check.account import render_day
 from disputes.check.causes import stale_detail, stale_records
 from disputes.check.facts import Arrangement, InstalmentVersion, Period
 from disputes.check.finding import CUSTOMER, Finding, money
 from disputes.check.matter import Matter, faults
+from disputes.check.rendering import render_day
 
 TOLD = 3
 """So many changes stand in the sentence; the facts have them all."""

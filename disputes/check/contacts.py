@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from disputes.check.account import render_instant
 from disputes.check.contacting import (
     Excess,
     answers_own_message,
@@ -21,6 +20,7 @@ from disputes.check.facts import SentMessage
 from disputes.check.finding import CUSTOMER, LENDER, NOBODY, Finding
 from disputes.check.matter import Matter
 from disputes.check.recipient import owner_of
+from disputes.check.rendering import render_instant
 from disputes.check.standing import local_day, zone_named
 from disputes.policy.contact_hours import NO_WISHES
 from disputes.policy.packs import LocalInterval

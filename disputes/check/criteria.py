@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 
 from disputes.check import amounts, changes, claims, contacts
-from disputes.check.account import render_day
 from disputes.check.causes import UNCOLLECTING, presses_before_due, reminds_of_nothing, stale_detail, stale_records
 from disputes.check.finding import CUSTOMER, LENDER, NOBODY, Finding, Told, money, repayment_facts, sent_on
 from disputes.check.matter import Matter, change_since_list, faults, left_of
@@ -37,6 +36,7 @@ from disputes.check.presence import (
     SPARED,
 )
 from disputes.check.recipient import whose_phone
+from disputes.check.rendering import render_day
 from disputes.check.standing import ZERO, covers, local_day
 
 

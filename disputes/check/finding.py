@@ -7,8 +7,9 @@ from decimal import Decimal
 from typing import Any
 
 from config.values.money import render_amount
-from disputes.check.account import render_instant, shown_at
+from disputes.check.account import shown_at
 from disputes.check.matter import Matter
+from disputes.check.rendering import render_instant
 from disputes.check.versions import StandingRepayment
 
 CUSTOMER = "customer"

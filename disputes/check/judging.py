@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from disputes.check.account import render_clocks, render_instant
 from disputes.check.canonical import load_input
 from disputes.check.causes import THE_SENDING, TOO_FEW_DAYS, causes_of, too_few_days
 from disputes.check.clocks import clocks_by_version
@@ -14,6 +13,7 @@ from disputes.check.facts import Claim, CollectionMessage, History
 from disputes.check.finding import Finding
 from disputes.check.matter import Matter, list_of, matter_of
 from disputes.check.presence import ACCOUNT, EVERYTHING, REPROACHED, bears_on
+from disputes.check.rendering import render_clocks, render_instant
 from disputes.check.verdict import decide
 from disputes.policy.packs import Pack, Packs
 

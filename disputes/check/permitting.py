@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from disputes.check.account import render_instant
 from disputes.check.facts import CollectionMessage, PermitFact, StandingHold
 from disputes.check.finding import CUSTOMER, Finding
 from disputes.check.matter import Matter
 from disputes.check.presence import once
+from disputes.check.rendering import render_instant
 
 AGAINST_HOLD = "against_hold"
 CLOCKS_APART = timedelta(minutes=1)

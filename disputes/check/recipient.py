@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from disputes.check.account import render_day
 from disputes.check.facts import CustomerVersion
 from disputes.check.finding import CUSTOMER, LENDER, NOBODY, Finding, sent_on
 from disputes.check.matter import Matter
 from disputes.check.presence import once
+from disputes.check.rendering import render_day
 from disputes.check.versions import known, true_at, voided
 
 RECIPIENT_GROUNDS = frozenset({"not_my_debt", "third_party_contacted"})

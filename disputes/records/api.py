@@ -24,7 +24,8 @@ from config.api.fields import MoneyField
 from config.api.pagination import CursorPages
 from config.api.places import take_place
 from config.api.views import ServiceView
-from disputes.check.account import account_at, render
+from disputes.check.account import account_at
+from disputes.check.rendering import render
 from disputes.records import queries, rendering
 from disputes.records.csv_reading import HeaderRefused, csv_pieces, read_header
 from disputes.records.feeding import Feed, Piece, ndjson_pieces, refuse_piece, split_lines

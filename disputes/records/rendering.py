@@ -10,7 +10,8 @@ from typing import Any
 from config.values.money import render_amount
 from config.values.phone import mask_phone
 from disputes.check import facts
-from disputes.check.account import Account, render
+from disputes.check.account import Account
+from disputes.check.rendering import render
 from disputes.check.standing import standing
 from disputes.records.models import Loan, Message, MessagePersonal
 from disputes.records.queries import personal_of, position_of_loan

@@ -7,7 +7,8 @@ from decimal import Decimal
 
 import pytest
 
-from disputes.check.account import account_at, by_component, parts_left, render
+from disputes.check.account import account_at, by_component, parts_left
+from disputes.check.rendering import render
 from tests.disputes.check.book import Book, end_of, read_book
 
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from disputes.check import presence
-from disputes.check.account import account_at, render, render_clocks
+from disputes.check.account import account_at
 from disputes.check.causes import CAUSES, causes_of
 from disputes.check.clocks import clocks_by_version, clocks_of
 from disputes.check.criteria import CRITERIA, NEEDS, findings_of
@@ -20,6 +20,7 @@ from disputes.check.facts import ALWAYS, GROUNDS, Arrangement, CollectionMessage
 from disputes.check.judging import judge, judge_slowly
 from disputes.check.matter import matter_of
 from disputes.check.presence import ACCOUNT, EVERYTHING, REPROACHED, bears_on
+from disputes.check.rendering import render, render_clocks
 from disputes.policy.packs import SHIPPED, load_packs
 from tests.disputes.check import test_sending_properties as sending
 from tests.disputes.check.book import claim, read_book
