@@ -5,10 +5,10 @@ from __future__ import annotations
 import random
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from itertools import zip_longest
 
 import msgspec
 import structlog
@@ -27,6 +27,8 @@ CHUNK = 2000
 """Items decided in one transaction."""
 PART = 500
 """Items whose facts are read in one go: while one part is decided, the database reads the next."""
+FIRST_PART = 125
+"""Of several parts the first and the last are smaller: while they are read, or written, nobody decides."""
 WAIT = 2.0
 """Seconds for which a chunk tries to get the locks of its items; then those left are `busy`."""
 _NAP = (0.002, 0.006)
@@ -98,6 +100,10 @@ class _Chunk:
         self.dry_run = dry_run
         self.answers: dict[int, Answer] = {}
         self.decided_at: datetime | None = None
+        self.found: dict[int, Answer] = {}
+        """What the round that is being decided answers."""
+        self.given: dict[str, tuple[GateItem, Grant]] = {}
+        """Its permits, by the request."""
 
     def run(self, *, wait: float) -> None:
         until = time.monotonic() + wait
@@ -129,74 +135,81 @@ class _Chunk:
 
         1. lanes and locks of sending rules without waiting, and in later statements the facts; 2. the items whose locks
         were all got, and whose owners are who they were before, one by one in the order asked; 3. their permits, in one
-        statement. What has several parts has the facts of all read before any permit is written.
+        statement.
         """
-        places = list(self.left)
-        lanes_of = {} if owners is None else {place: owners.lanes_of(item) for place, item in self.left.items()}
-        parts = [places[first : first + PART] for first in range(0, len(places), PART)]
-        asked = [self._asking(part, lanes_of) for part in parts]
+        parts = _parts(list(self.left))
         if len(parts) == 1:
-            return self._go(owners, lanes_of, parts, asked)
+            return self._go(owners, parts)
         with reading.ahead():
-            begun = [{**asking, "begun": reading.begin_reading(**asking)} for asking in asked]
-            return self._go(owners, lanes_of, parts, begun)
+            return self._go(owners, parts)
 
-    def _asking(self, part: list[int], lanes_of: Mapping[int, frozenset[int]]) -> dict[str, Any]:
-        """What the facts of a part are asked for with."""
-        lanes: calls.Lanes = None if self.dry_run else calls.OWN_LANES
-        if lanes_of:
-            lanes = sorted(frozenset().union(*(lanes_of[place] for place in part)))
-        return {
-            "items": [self.left[place] for place in part],
-            "lanes": lanes,
-            "caller": self.caller,
-            "pack_at": lambda at: pack_in_force(at=at),
-            "now": timezone.now(),
-        }
-
-    def _go(
-        self,
-        owners: reading.Owners | None,
-        lanes_of: Mapping[int, frozenset[int]],
-        parts: list[list[int]],
-        asked: list[dict[str, Any]],
-    ) -> dict[int, Answer]:
-        """The round's walk, part by part."""
+    def _go(self, owners: reading.Owners | None, parts: Sequence[Sequence[int]]) -> dict[int, Answer]:
+        """Part by part. While one is decided, the database writes the permits of the part before it and then reads the
+        facts of the next: they tell of every permit of the round but those of the part that is being decided."""
+        self.found, self.given = {}, {}
         walk: Walk | None = None
-        found: dict[int, Answer] = {}
-        given: dict[str, tuple[GateItem, Grant]] = {}
-        for part, asking in zip(parts, asked):
-            read = reading.read_facts(**asking)
+        grants: list[Grant] = []
+        written = known = 0
+        asked = self._ask(parts[0], owners)
+        for part, following in zip_longest(parts, parts[1:]):
+            here = asked
+            here.wait()
+            written += self._write(grants)
+            if following is not None:
+                asked = self._ask(following, owners)
+            read = reading.read(here)
             self.decided_at = read.facts.at
             if walk is None:
                 walk = Walk(read.facts)
             else:
-                walk.go_on(read.facts)
-            before = read.before or owners
-            grants: list[Grant] = []
-            for place in part:
-                item = self.left[place]
-                if not self.dry_run and not (
-                    before is not None and read.is_locked(item, lanes=lanes_of.get(place), before=before)
-                ):
-                    continue
-                same = given.get(item.request_id) if item.request_id else None
-                if same is not None:
-                    found[place] = self._same_request(item, same)
-                    continue
-                decision = self._one(walk, item)
-                if decision is None:
-                    found[place] = UNDECIDABLE
-                    continue
-                grant = self._grant(item, decision, read.facts.at)
-                if grant is not None:
-                    grants.append(grant)
-                    if item.request_id:
-                        given[item.request_id] = (item, grant)
-                found[place] = self._answer(decision, grant)
-            if not self.dry_run:
-                write_grants(caller=self.caller, grants=grants)
-        return found
+                walk.go_on(read.facts, known=known)
+            known = written
+            grants = self._decide_part(walk, part, read, owners)
+        self._write(grants)
+        return self.found
+
+    def _ask(self, part: Sequence[int], owners: reading.Owners | None) -> reading.Asked:
+        """Asks for the locks and the facts of a part."""
+        items = [self.left[place] for place in part]
+        lanes: calls.Lanes = None
+        if not self.dry_run:
+            lanes = calls.OWN_LANES if owners is None else sorted(owners.lanes_of(items))
+        return reading.ask(
+            items=items, lanes=lanes, caller=self.caller, pack_at=lambda at: pack_in_force(at=at), now=timezone.now()
+        )
+
+    def _write(self, grants: Sequence[Grant]) -> int:
+        """Writes permits; returns how many."""
+        if self.dry_run or not grants:
+            return 0
+        write_grants(caller=self.caller, grants=grants)
+        return len(grants)
+
+    def _decide_part(
+        self, walk: Walk, part: Sequence[int], read: reading.Reading, owners: reading.Owners | None
+    ) -> list[Grant]:
+        """Answers those items of the part whose locks were got; returns the permits to be written."""
+        items = [self.left[place] for place in part]
+        locked = [True] * len(items) if self.dry_run else read.locked(items, read.before or owners)
+        grants: list[Grant] = []
+        for place, item, is_locked in zip(part, items, locked):
+            if not is_locked:
+                continue
+            same = self.given.get(item.request_id) if item.request_id else None
+            if same is not None:
+                self.found[place] = self._same_request(item, same)
+                continue
+            decision = self._one(walk, item)
+            if decision is None:
+                self.found[place] = UNDECIDABLE
+                continue
+            grant = self._grant(item, decision, read.facts.at)
+            if grant is not None:
+                grants.append(grant)
+                if item.request_id:
+                    self.given[item.request_id] = (item, grant)
+            self.found[place] = self._answer(decision, grant)
+        return grants
 
     def _one(self, walk: Walk, item: GateItem) -> Decision | None:
         """The decision; None where the item's own facts cannot be read."""
@@ -243,3 +256,14 @@ class _Chunk:
         if self.dry_run:
             return Answer(reasons=())
         return Answer(reasons=(), permit=Permitted(id=grant.id, expires_at=grant.expires_at))
+
+
+def _parts(places: Sequence[int]) -> list[Sequence[int]]:
+    """The places in parts: growing from a small one, and shrinking again to a small one."""
+    parts: list[Sequence[int]] = []
+    done, count = 0, len(places)
+    while done < count:
+        size = count if count <= PART else min(PART, FIRST_PART + done, max(FIRST_PART, (count - done) // 2))
+        parts.append(places[done : done + size])
+        done += size
+    return parts

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -44,12 +44,18 @@ class Owners:
             return self.loans.get(item.loan), _NOBODY
         return None, self.phones.get(item.phone, _NOBODY)
 
-    def lanes_of(self, item: GateItem) -> frozenset[int]:
-        """The phone's and the loan's customer's; without a loan, those of the customers whose own phone it is."""
-        customer, own = self.of(item)
-        if item.loan is not None:
-            return frozenset((lane_of_phone(item.phone), lane_of_loan(loan=item.loan, customer=customer)))
-        return frozenset((lane_of_phone(item.phone), *map(lane_of_customer, own)))
+    def lanes_of(self, items: Iterable[GateItem]) -> set[int]:
+        """The lanes of the items: of each its phone's and its loan's customer's; without a loan, those of the customers
+        whose own phone it is."""
+        lanes = set()
+        for item in items:
+            lanes.add(lane_of_phone(item.phone))
+            customer, own = self.of(item)
+            if item.loan is not None:
+                lanes.add(lane_of_loan(loan=item.loan, customer=customer))
+            else:
+                lanes.update(map(lane_of_customer, own))
+        return lanes
 
 
 def read_owners(items: Sequence[GateItem]) -> Owners:
@@ -64,8 +70,10 @@ def read_owners(items: Sequence[GateItem]) -> Owners:
             cursor.execute("SELECT external_id, customer FROM disputes_loan WHERE external_id = %s", [*loans])
             owner.update(cursor.fetchall())
         elif loans:
+            # Key by key (OFFSET keeps the planner to it): it would rather read a small table through.
             cursor.execute(
-                "SELECT external_id, customer FROM disputes_loan WHERE external_id = ANY (%s::text[])",
+                "SELECT loan.external_id, loan.customer FROM unnest(%s::text[]) AS one CROSS JOIN LATERAL ("
+                "SELECT external_id, customer FROM disputes_loan WHERE external_id = one OFFSET 0) AS loan",
                 [array_of_texts(sorted(loans))],
             )
             owner.update(cursor.fetchall())
@@ -83,7 +91,8 @@ def read_owners(items: Sequence[GateItem]) -> Owners:
 class Reading:
     """The facts, the lanes and the locks of sending rules that were got, and the owners as they are under them.
 
-    `before`: the owners by whom the lanes were chosen, where the reading itself chose them (`OWN_LANES`).
+    `before`: the owners by whom the lanes were chosen, where the reading itself chose them (`OWN_LANES`). `has_all`:
+    every lock that was asked for by number was got.
     """
 
     facts: GateFacts
@@ -91,20 +100,46 @@ class Reading:
     stripes: frozenset[int]
     owners: Owners
     before: Owners | None = None
+    has_all: bool = False
 
-    def is_locked(self, item: GateItem, *, lanes: frozenset[int] | None, before: Owners) -> bool:
-        """Whether all locks of the item were got, and its owners are who they were when its `lanes` were chosen (None:
-        those of `before`)."""
+    def locked(self, items: Sequence[GateItem], before: Owners | None) -> list[bool]:
+        """Of each of the items that were asked for, whether all of its locks were got, and its owners are who they were
+        `before`, when its lanes were chosen; None: no lane was."""
+        if before is None:
+            return [False] * len(items)
+        if self.has_all and self._owned_as(items, before):
+            return [True] * len(items)
+        return [self._is_locked(item, before) for item in items]
+
+    def _owned_as(self, items: Sequence[GateItem], before: Owners) -> bool:
+        """Whether all have the owners that they had: most of a batch have, and that is seen in one go."""
+        loans = [item.loan for item in items if item.loan is not None]
+        return list(map(self.owners.loans.get, loans)) == list(map(before.loans.get, loans)) and all(
+            self.owners.of(item) == before.of(item) for item in items if item.loan is None
+        )
+
+    def _is_locked(self, item: GateItem, before: Owners) -> bool:
         if item.sending_rule is not None and stripe_of_rule(item.sending_rule) not in self.stripes:
             return False
-        return (lanes or before.lanes_of(item)) <= self.lanes and before.of(item) == self.owners.of(item)
+        return self.lanes >= before.lanes_of((item,)) and before.of(item) == self.owners.of(item)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Begun:
-    """A reading that the database works on."""
+@dataclass(kw_only=True, slots=True)
+class Asked:
+    """A reading that the database was asked for. `bodies`: what it said, by kind, once it was waited for."""
 
+    items: Sequence[GateItem]
+    lanes: Lanes
+    stripes: Sequence[int]
+    pack_at: Callable[[datetime], Pack]
+    now: datetime
     cursor: Any
+    bodies: Sequence[tuple[str, str | None]] | None = None
+
+    def wait(self) -> None:
+        """Waits for the answer: in a block of `ahead` also for that of every statement before it."""
+        with self.cursor:
+            self.bodies = self.cursor.fetchall()
 
 
 def stripes_of(items: Iterable[GateItem]) -> frozenset[int]:
@@ -120,28 +155,41 @@ def read_facts(
     pack_at: Callable[[datetime], Pack],
     now: datetime,
     at: datetime | None = None,
-    begun: Begun | None = None,
 ) -> Reading:
-    """Locks those of the lanes that nobody holds, and of the items' sending rules that nobody holds alone, without
-    waiting, and reads the facts of the items after that.
+    """Asks for the facts of the items and reads them: `ask` and `read`."""
+    return read(ask(items=items, lanes=lanes, caller=caller, pack_at=pack_at, now=now), at=at)
+
+
+def ask(
+    *,
+    items: Sequence[GateItem],
+    lanes: Lanes,
+    caller: str,
+    pack_at: Callable[[datetime], Pack],
+    now: datetime,
+) -> Asked:
+    """Has the database lock those of the lanes that nobody holds, and of the items' sending rules that nobody holds
+    alone, without waiting, and read the facts of the items after that.
 
     Needs the outermost transaction, in read committed, whose commit frees the locks. `lanes` None: nothing is locked
     (a dry run); `OWN_LANES`: those of the single item. `now`: the process's clock, for what only prunes. `pack_at`: the
-    pack in force at the database's instant. `at`: an instant of the database's clock to decide for; None: that of the
-    reading. `begun`: what `begin_reading` said of the same arguments.
+    pack in force at the database's instant.
     """
     if lanes is not None:
         check_outermost()
-    rows = _call(
-        items=items,
-        lanes=lanes,
-        stripes=() if lanes is None else sorted(stripes_of(items)),
-        caller=caller,
-        look_back=pack_at(now).look_back(),
-        now=now,
-        **({} if begun is None else {"begun": begun}),
-    )
-    facts = _facts(rows, items=items, at=at or rows["clock"][0], pack_at=pack_at, now=now)
+    cursor = connection.cursor()
+    stripes = () if lanes is None else sorted(stripes_of(items))
+    call_reading(cursor, items, lanes, stripes, caller, pack_at(now).look_back(), now)
+    return Asked(items=items, lanes=lanes, stripes=stripes, pack_at=pack_at, now=now, cursor=cursor)
+
+
+def read(asked: Asked, *, at: datetime | None = None) -> Reading:
+    """The facts, the locks that were got and the owners. `at`: an instant of the database's clock to decide for; None:
+    that of the reading."""
+    if asked.bodies is None:
+        asked.wait()
+    items, rows = asked.items, _rows(asked.bodies or ())
+    facts = _facts(rows, items=items, at=at or rows["clock"][0], pack_at=asked.pack_at, now=asked.now)
     before = None
     if rows["before"]:
         customer, holders = rows["before"]
@@ -153,12 +201,14 @@ def read_facts(
         digest: frozenset(phone.customer for phone in theirs if phone.role == "own")
         for digest, theirs in facts.phones.items()
     }
+    lanes, stripes = frozenset(rows["lane"]), frozenset(rows["stripe"])
     return Reading(
         facts=facts,
-        lanes=frozenset(rows["lane"]),
-        stripes=frozenset(rows["stripe"]),
+        lanes=lanes,
+        stripes=stripes,
         owners=Owners(loans=facts.owner, phones=own),
         before=before,
+        has_all=isinstance(asked.lanes, list) and lanes >= set(asked.lanes) and len(stripes) == len(asked.stripes),
     )
 
 
@@ -198,30 +248,12 @@ def _facts(
 
 @contextmanager
 def ahead() -> Iterator[None]:
-    """A block in which the database works on one statement while the answer to another is looked at: what
-    `begin_reading` begins, and what is written, is not waited for. An error of the database may show with a later
-    statement, at the latest where the block ends; put it into the transaction that it should undo."""
+    """A block in which the database works on what it was asked for while something else is done: what is written is not
+    waited for. An error of the database may show with a later statement, at the latest where the block ends; put it
+    into the transaction that it should undo."""
     connection.ensure_connection()
     with connection.connection.pipeline():
         yield
-
-
-def begin_reading(
-    *,
-    items: Sequence[GateItem],
-    lanes: Sequence[int] | None,
-    caller: str,
-    pack_at: Callable[[datetime], Pack],
-    now: datetime,
-) -> Begun:
-    """Begins what `read_facts` goes on with, by the same arguments. Needs `ahead`. Statements are answered in the order
-    in which they were begun: what is written after this is not among the facts."""
-    if lanes is not None:
-        check_outermost()
-    cursor = connection.cursor()
-    stripes = () if lanes is None else sorted(stripes_of(items))
-    call_reading(cursor, items, lanes, stripes, caller, pack_at(now).look_back(), now)
-    return Begun(cursor=cursor)
 
 
 PhoneRow = tuple[str, str, str, date | None, date | None]
@@ -246,24 +278,12 @@ _DECODERS: Mapping[str, msgspec.json.Decoder[Any]] = {
 """What the rows of a kind are made of."""
 
 
-def _call(
-    *,
-    items: Sequence[GateItem],
-    lanes: Lanes,
-    stripes: Sequence[int],
-    caller: str,
-    look_back: timedelta,
-    now: datetime,
-    begun: Begun | None = None,
-) -> dict[str, Sequence[Any]]:
-    """The rows of the database's function, by kind."""
+def _rows(bodies: Iterable[tuple[str, str | None]]) -> dict[str, Sequence[Any]]:
+    """What the database's function said, by kind."""
     rows: dict[str, Sequence[Any]] = dict.fromkeys(_DECODERS, ())
-    with connection.cursor() if begun is None else begun.cursor as cursor:
-        if begun is None:
-            call_reading(cursor, items, lanes, stripes, caller, look_back, now)
-        for kind, body in cursor.fetchall():
-            if body is not None:
-                rows[kind] = _DECODERS[kind].decode(body)
+    for kind, body in bodies:
+        if body is not None:
+            rows[kind] = _DECODERS[kind].decode(body)
     return rows
 
 

@@ -185,13 +185,17 @@ class Walk:
     """Decides the items of one chunk in order. Nothing outside it changes."""
 
     def __init__(self, facts: GateFacts) -> None:
-        self._granted = _Counted()
+        self._slots: list[Contact] = []
         self._answered: set[tuple[str, bytes]] = set()
-        self.go_on(facts)
+        self.go_on(facts, known=0)
 
-    def go_on(self, facts: GateFacts) -> None:
-        """Turns to other items, by facts that know nothing yet of the slots which this walk took."""
+    def go_on(self, facts: GateFacts, *, known: int) -> None:
+        """Turns to other items. `known`: of the slots that this walk took, in their order, how many are among the
+        facts; those that were known once are in all later facts too."""
         self.facts = facts
+        self._granted = _Counted()
+        for slot in self._slots[known:]:
+            self._granted.add(slot)
         self._taken = _Counted()
         self._customers: dict[str, CustomerFact | None] = {}
         self._needs: dict[tuple[str, str | None], int] = {}
@@ -203,7 +207,9 @@ class Walk:
         """The decision for the next item; where it is allowed, its slot is taken."""
         decision = self.look(item)
         if decision.allowed and decision.permit is None:
-            self._granted.add(self._contact(item, decision.customer, self.facts.at))
+            slot = self._contact(item, decision.customer, self.facts.at)
+            self._slots.append(slot)
+            self._granted.add(slot)
             if decision.answers and item.reply_to is not None:
                 self._answered.add((item.reply_to, item.phone))
         return decision

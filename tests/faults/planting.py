@@ -55,13 +55,13 @@ def _take_no_lanes() -> None:
     from config.statements import run
     from disputes.holds import opting_out, placing, reading
 
-    call = reading._call
+    ask = reading.ask
 
-    def unlocked(*, lanes: Any, **more: Any) -> dict[str, Any]:
-        return {**call(lanes=None, **more), "before": (None, [])}
+    def unlocked(*, lanes: Any, **more: Any) -> reading.Asked:
+        return ask(lanes=None, **more)
 
-    reading._call = unlocked
-    reading.Reading.is_locked = lambda *_, **__: True  # type: ignore[assignment, method-assign]
+    reading.ask = unlocked
+    reading.Reading.locked = lambda read, items, before: [True] * len(items)  # type: ignore[method-assign]
     for module in (placing, opting_out):
         module.take_lanes = lambda lanes, then=(): run(*then)  # type: ignore[attr-defined]
 
@@ -70,10 +70,10 @@ def _compare_no_owners() -> None:
     """The owners that were read before the lanes stand for those under them."""
     from disputes.holds import reading
 
-    def is_locked(read: Any, item: Any, *, lanes: Any, before: Any) -> bool:
-        return bool((lanes or before.lanes_of(item)) <= read.lanes)
+    def locked(read: Any, items: Any, before: Any) -> list[bool]:
+        return [before is not None and before.lanes_of([item]) <= read.lanes for item in items]
 
-    reading.Reading.is_locked = is_locked  # type: ignore[method-assign]
+    reading.Reading.locked = locked  # type: ignore[method-assign]
 
 
 def _lock_no_numbers() -> None:

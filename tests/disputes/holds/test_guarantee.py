@@ -84,14 +84,14 @@ def take_none(lanes: Any, then: Sequence[Statement] = ()) -> None:
 @contextmanager
 def without_the_lock() -> Iterator[None]:
     """The same code, but nobody takes a lane: the gate takes all for its own, the hold waits for none."""
-    call = reading._call
+    ask = reading.ask
 
-    def unlocked(*, lanes: Any, **more: Any) -> dict[str, Any]:
-        return {**call(lanes=None, **more), "before": (None, [])}
+    def unlocked(*, lanes: Any, **more: Any) -> reading.Asked:
+        return ask(lanes=None, **more)
 
     with (
-        patch.object(reading, "_call", unlocked),
-        patch.object(reading.Reading, "is_locked", lambda *_, **__: True),
+        patch.object(reading, "ask", unlocked),
+        patch.object(reading.Reading, "locked", lambda read, items, before: [True] * len(items)),
         patch.object(placing, "take_lanes", take_none),
     ):
         yield
@@ -309,9 +309,7 @@ class TestALoanThatChangesHands:
     def test_control_without_comparing_owners_it_is_decided_by_the_lanes_of_the_one_before(self) -> None:
         self.both_have_phone_one()
         with (
-            patch.object(
-                reading.Reading, "is_locked", lambda read, item, before, **_: before.lanes_of(item) <= read.lanes
-            ),
+            patch.object(reading.Reading, "locked", lambda read, items, before: [before.lanes_of(items) <= read.lanes]),
             self.moved_before_the_lanes(),
             patch.object(gate, "write_grants", self.write_where_nobody_has(locking.lane_of_customer("C2"))),
         ):

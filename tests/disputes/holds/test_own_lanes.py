@@ -31,7 +31,7 @@ def has_its_lanes(item: GateItem) -> bool:
     found, owners = read(item), reading.read_owners([item])
     assert found.before is not None
     assert found.before.of(item) == owners.of(item)
-    return found.lanes == owners.lanes_of(item)
+    return found.lanes == owners.lanes_of([item])
 
 
 def test_of_a_loan_whatever_its_owner_is_called() -> None:

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any
 from unittest.mock import patch
@@ -25,7 +26,7 @@ from disputes.holds import by_hand, placing, reading
 from disputes.holds.models import Permit
 from disputes.holds.placing import PlacedHold
 from disputes.journal.recording import Actor
-from disputes.lanes.locking import NotOutermost, stripe_of_rule, take_rules
+from disputes.lanes.locking import RULE_STRIPES, NotOutermost, stripe_of_rule, take_rules
 from tests.disputes.holds import scene
 from tests.disputes.holds import test_guarantee as racing
 from tests.races import at_once
@@ -56,14 +57,16 @@ def lift(placed: PlacedHold) -> None:
 @contextmanager
 def without_the_rules_lock() -> Iterator[None]:
     """Lanes are taken as ever, but nobody takes the lock of a rule."""
-    call = reading._call
+    locked, every = reading.Reading.locked, frozenset(range(RULE_STRIPES))
 
-    def unlocked(*, stripes: Any, **more: Any) -> dict[str, Any]:
-        rows = call(stripes=(), **more)
-        rows["stripe"] = list(stripes)
-        return rows
+    def as_if_all_were_got(read: reading.Reading, items: Any, before: Any) -> list[bool]:
+        return locked(replace(read, stripes=every), items, before)
 
-    with patch.object(reading, "_call", unlocked), patch.object(placing, "take_rules", lambda rules: None):
+    with (
+        patch.object(reading, "stripes_of", lambda items: frozenset()),
+        patch.object(reading.Reading, "locked", as_if_all_were_got),
+        patch.object(placing, "take_rules", lambda rules: None),
+    ):
         yield
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -62,18 +63,18 @@ def test_control_counted_by_two_statements_it_is_none_for_a_moment(monkeypatch: 
     """The messages before the import commits, the permits after it: the slot seems to be free."""
     scene.lender()
     coming = message(1, granted(1))
-    call = reading._call
+    read = reading.read
 
-    def by_two_statements(**asked: Any) -> Any:
-        found = dict(call(**asked))
+    def by_two_statements(*asked: Any, **at: Any) -> reading.Reading:
+        found = read(*asked, **at)
         messages = Message.objects.filter(loan="L11").count()
         assert not [one for one in at_once([partial(send_records, coming)]) if isinstance(one, BaseException)]
         counting = Permit.objects.filter(loan="L11", unused_at__isnull=True, message__isnull=True).count()
-        found["contact"] = found["contact"][: messages + counting]
-        return found
+        taken = found.facts.taken[: messages + counting]
+        return replace(found, facts=replace(found.facts, taken=taken))
 
     with monkeypatch.context() as patched:
-        patched.setattr(reading, "_call", by_two_statements)
+        patched.setattr(reading, "read", by_two_statements)
         assert scene.reasons(scene.item(1, loan="L12")) == [()]
     assert Message.objects.count() == 1
     assert Permit.objects.filter(message__isnull=True).count() == 1, "a second contact under a cap of one"
