@@ -174,7 +174,8 @@ class Clock:
                 written_off_on=dated.written_off_on if dated is not None else None,
                 pauses=dated.pauses if dated is not None else (),
                 arrangements=dated.arrangements if dated is not None else (),
-                lines=tuple([(one.due_on, one.amount) for one in self.books.instalments]),
+                due_on=tuple([one.due_on for one in self.books.instalments]),
+                amounts=tuple([one.amount for one in self.books.instalments]),
                 paid=self.paid,
             )
         return self._position

@@ -269,7 +269,8 @@ class Claim:
 class Position(NamedTuple):
     """An account as the records know it now, as the gate keeps it: it stores nothing that ages.
 
-    `lines`: (due_on, amount) of the schedule in force, oldest first; `paid`: the sum of the repayments that stand.
+    `due_on`, `amounts`: of each instalment of the schedule in force, as a rule oldest first; `paid`: the sum of the
+    repayments that stand.
     """
 
     currency: str
@@ -280,7 +281,8 @@ class Position(NamedTuple):
     written_off_on: date | None = None
     pauses: tuple[Period, ...] = ()
     arrangements: tuple[Arrangement, ...] = ()
-    lines: tuple[tuple[date, Decimal], ...] = ()
+    due_on: tuple[date, ...] = ()
+    amounts: tuple[Decimal, ...] = ()
     paid: Decimal = Decimal(0)
 
 

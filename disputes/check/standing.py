@@ -68,10 +68,14 @@ def local_day(at: datetime, time_zone: str) -> date:
 
 
 def standing(*, position: Position, at: datetime) -> Standing:
-    """How the account of `position` stands at `at` (aware). Lines may come in any order."""
-    lines = sorted(position.lines, key=_due_on)
-    due, sums = [due_on for due_on, _ in lines], list(accumulate([amount for _, amount in lines]))
-    return stands(local_day(at, position.time_zone), due, sums, position.paid, position, position)
+    """How the account of `position` stands at `at` (aware). Instalments may come in any order."""
+    due, amounts = position.due_on, position.amounts
+    ordered = sorted(due)
+    if ordered != list(due):
+        amounts = tuple([amount for _, amount in sorted(zip(due, amounts, strict=True), key=_due_on)])
+    return stands(
+        local_day(at, position.time_zone), ordered, list(accumulate(amounts)), position.paid, position, position
+    )
 
 
 def stands(
@@ -194,7 +198,8 @@ def position_of_view(view: View, *, currency: str = "") -> Position:
         written_off_on=dated.written_off_on if dated else None,
         pauses=dated.pauses if dated else (),
         arrangements=dated.arrangements if dated else (),
-        lines=tuple((one.due_on, one.amount) for one in view.instalments),
+        due_on=tuple([one.due_on for one in view.instalments]),
+        amounts=tuple([one.amount for one in view.instalments]),
         paid=sum((row.version.amount for row in view.repayments if row.reversed_at is None), ZERO),
     )
 

@@ -3,6 +3,7 @@ than the statement that they are for."""
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterable
 
 
@@ -23,6 +24,11 @@ _ESCAPED = str.maketrans({'"': '\\"', "\\": "\\\\"})
 def array_of_digests(digests: Iterable[bytes]) -> str:
     """The literal of a ``bytea[]``."""
     return f"{{{','.join([_HEX + digest.hex() for digest in digests])}}}"
+
+
+def array_of_ids(ids: Iterable[uuid.UUID]) -> str:
+    """The literal of a ``uuid[]``."""
+    return f"{{{','.join([one.hex for one in ids])}}}"
 
 
 def array_of_numbers(numbers: Iterable[int]) -> str:

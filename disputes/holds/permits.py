@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -16,7 +17,7 @@ from django.db.models.functions import Now
 from config.api.fields import render_instant
 from config.statements import Statement, run
 from config.values.ids import floor_of, new_id
-from disputes.holds.arrays import array_of_digests, array_of_texts
+from disputes.holds.arrays import array_of_digests, array_of_ids, array_of_texts
 from disputes.holds.models import Permit
 from disputes.holds.scopes import covers_of_keys
 from disputes.holds.stopping import HoldFact, stops
@@ -160,13 +161,13 @@ def write_grants(*, caller: str, grants: Sequence[Grant]) -> None:
         return
     given, columns = [caller], []
     for field, _, kind in _GRANTED:
-        values = [getattr(grant, field) for grant in grants]
+        values = list(map(attrgetter(field), grants))
         # What all have in common is stated once.
         if values.count(values[0]) == len(values):
             given.append(values[0])
             columns.append(f"%s::{kind}")
         else:
-            given.append(array_of_digests(values) if kind == "bytea" else array_of_texts(values))
+            given.append(_ARRAYS.get(kind, array_of_texts)(values))
             columns.append(f"unnest(%s::{kind}[])")
     with connection.cursor() as cursor:
         cursor.execute(f"{_WRITE} SELECT %s, {', '.join(columns)}", given)
@@ -187,6 +188,7 @@ _GRANTED = (
     ("reply_to", "reply_to", "text"),
 )
 """A grant's fields, with their columns and those columns' types."""
+_ARRAYS: Mapping[str, Callable[[Any], str]] = {"bytea": array_of_digests, "uuid": array_of_ids}
 _WRITE = f"INSERT INTO disputes_permit (caller, {', '.join(column for _, column, _ in _GRANTED)})"
 _WRITE_ONE = f"{_WRITE} VALUES (%s{', %s' * len(_GRANTED)})"
 

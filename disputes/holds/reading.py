@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import msgspec
@@ -330,7 +330,6 @@ def _live(row: LiveRow) -> LivePermit:
 def _position(row: PositionRow) -> Position:
     """A loan's position, as `disputes.check` reads it."""
     _, _, currency, zone, grace_days, tolerance, settled_on, written_off_on, pauses, kept, due_on, amount, paid = row
-    days, amounts = due_on.split(",") if due_on else (), amount.split(",") if amount else ()
     return Position(
         currency=currency,
         time_zone=zone or settings.LENDER_TIME_ZONE,
@@ -340,6 +339,17 @@ def _position(row: PositionRow) -> Position:
         written_off_on=written_off_on,
         pauses=periods(pauses) if pauses else (),
         arrangements=arrangements(kept) if kept else (),
-        lines=tuple(zip(map(date.fromisoformat, days), map(Decimal, amounts))),
+        due_on=_days(due_on) if due_on else (),
+        amounts=tuple(map(_amount, amount.split(","))) if amount else (),
         paid=Decimal(paid),
     )
+
+
+@lru_cache(maxsize=4096)
+def _days(text: str) -> tuple[date, ...]:
+    """The days of a schedule: many loans have the same."""
+    return tuple(map(date.fromisoformat, text.split(",")))
+
+
+_amount = lru_cache(maxsize=65536)(Decimal)
+"""Of an amount's text: the instalments of a loan are mostly alike."""

@@ -186,6 +186,8 @@ class Walk:
 
     def __init__(self, facts: GateFacts) -> None:
         self._slots: list[Contact] = []
+        self._known = 0
+        self._granted = _Counted()
         self._answered: set[tuple[str, bytes]] = set()
         self.go_on(facts, known=0)
 
@@ -193,9 +195,10 @@ class Walk:
         """Turns to other items. `known`: of the slots that this walk took, in their order, how many are among the
         facts; those that were known once are in all later facts too."""
         self.facts = facts
-        self._granted = _Counted()
-        for slot in self._slots[known:]:
-            self._granted.add(slot)
+        if known > self._known:
+            self._known, self._granted = known, _Counted()
+            for slot in self._slots[known:]:
+                self._granted.add(slot)
         self._taken = _Counted()
         self._customers: dict[str, CustomerFact | None] = {}
         self._needs: dict[tuple[str, str | None], int] = {}

@@ -61,7 +61,8 @@ def position_of_loan(loan: Loan) -> facts.Position:
         written_off_on=loan.written_off_on,
         pauses=periods(loan.pauses),
         arrangements=arrangements(loan.arrangements),
-        lines=tuple(zip(loan.due_on, loan.amount, strict=True)),
+        due_on=tuple(loan.due_on),
+        amounts=tuple(loan.amount),
         paid=loan.paid,
     )
 

@@ -97,7 +97,8 @@ class Account:
             written_off_on=self.written_off_on,
             pauses=self.pauses,
             arrangements=self.arrangements,
-            lines=tuple(self.lines),
+            due_on=tuple(day for day, _ in self.lines),
+            amounts=tuple(amount for _, amount in self.lines),
             paid=sum(stands, Decimal(0)),
         )
         facts = GateFacts(

@@ -39,7 +39,9 @@ PACKS = load_packs(SHIPPED)
 
 def overdue(**fields: Any) -> Position:
     """An account whose one instalment fell due on 1 March: nine days past due at NOON."""
-    return Position(currency="CNY", time_zone=ZONE, **{"lines": ((date(2026, 3, 1), Decimal(100)),), **fields})
+    return Position(
+        currency="CNY", time_zone=ZONE, **{"due_on": (date(2026, 3, 1),), "amounts": (Decimal(100),), **fields}
+    )
 
 
 def facts(position: Position | None = None, **fields: Any) -> GateFacts:

@@ -214,7 +214,7 @@ def test_positions_and_histories_are_what_the_lines_themselves_say(
             if (kept := queries.position(loan=loan)) is not None:
                 assert kept == expected
             else:
-                assert expected.lines == ()
+                assert expected.due_on == ()
                 assert expected.paid == Decimal(0)
             for at in DAYS[1::2]:
                 for known_at in (*DAYS[1::2], None):
