@@ -149,12 +149,11 @@ class _Chunk:
         self.found, self.given = {}, {}
         walk: Walk | None = None
         grants: list[Grant] = []
-        written = known = 0
         asked = self._ask(parts[0], owners)
         for part, following in zip_longest(parts, parts[1:]):
             here = asked
             here.wait()
-            written += self._write(grants)
+            self._write(grants)
             if following is not None:
                 asked = self._ask(following, owners)
             read = reading.read(here)
@@ -162,8 +161,7 @@ class _Chunk:
             if walk is None:
                 walk = Walk(read.facts)
             else:
-                walk.go_on(read.facts, known=known)
-            known = written
+                walk.go_on(read.facts, tells_of_earlier=not self.dry_run)
             grants = self._decide_part(walk, part, read, owners)
         self._write(grants)
         return self.found
@@ -178,12 +176,9 @@ class _Chunk:
             items=items, lanes=lanes, caller=self.caller, pack_at=lambda at: pack_in_force(at=at), now=timezone.now()
         )
 
-    def _write(self, grants: Sequence[Grant]) -> int:
-        """Writes permits; returns how many."""
-        if self.dry_run or not grants:
-            return 0
-        write_grants(caller=self.caller, grants=grants)
-        return len(grants)
+    def _write(self, grants: Sequence[Grant]) -> None:
+        if grants and not self.dry_run:
+            write_grants(caller=self.caller, grants=grants)
 
     def _decide_part(
         self, walk: Walk, part: Sequence[int], read: reading.Reading, owners: reading.Owners | None

@@ -197,9 +197,9 @@ def read(asked: Asked, *, at: datetime | None = None) -> Reading:
             loans={items[0].loan: customer} if items[0].loan is not None else {},
             phones={items[0].phone: frozenset(holders)},
         )
-    own = {
-        digest: frozenset(phone.customer for phone in theirs if phone.role == "own")
-        for digest, theirs in facts.phones.items()
+    own = {  # which nobody asks of a phone whose item names a loan
+        phone: frozenset([one.customer for one in facts.phones.get(phone, ()) if one.role == "own"])
+        for phone in {item.phone for item in items if item.loan is None}
     }
     lanes, stripes = frozenset(rows["lane"]), frozenset(rows["stripe"])
     return Reading(

@@ -185,20 +185,16 @@ class Walk:
     """Decides the items of one chunk in order. Nothing outside it changes."""
 
     def __init__(self, facts: GateFacts) -> None:
-        self._slots: list[Contact] = []
-        self._known = 0
-        self._granted = _Counted()
+        self._earlier = self._granted = _Counted()
         self._answered: set[tuple[str, bytes]] = set()
-        self.go_on(facts, known=0)
+        self.go_on(facts, tells_of_earlier=True)
 
-    def go_on(self, facts: GateFacts, *, known: int) -> None:
-        """Turns to other items. `known`: of the slots that this walk took, in their order, how many are among the
-        facts; those that were known once are in all later facts too."""
+    def go_on(self, facts: GateFacts, *, tells_of_earlier: bool) -> None:
+        """Turns to other items. `tells_of_earlier`: the facts tell of all slots that were taken before the walk turned
+        to those that it leaves now, and of none since; else of none that this walk took."""
         self.facts = facts
-        if known > self._known:
-            self._known, self._granted = known, _Counted()
-            for slot in self._slots[known:]:
-                self._granted.add(slot)
+        if tells_of_earlier:
+            self._earlier, self._granted = self._granted, _Counted()
         self._taken = _Counted()
         self._customers: dict[str, CustomerFact | None] = {}
         self._needs: dict[tuple[str, str | None], int] = {}
@@ -210,9 +206,7 @@ class Walk:
         """The decision for the next item; where it is allowed, its slot is taken."""
         decision = self.look(item)
         if decision.allowed and decision.permit is None:
-            slot = self._contact(item, decision.customer, self.facts.at)
-            self._slots.append(slot)
-            self._granted.add(slot)
+            self._granted.add(self._contact(item, decision.customer, self.facts.at))
             if decision.answers and item.reply_to is not None:
                 self._answered.add((item.reply_to, item.phone))
         return decision
@@ -382,6 +376,7 @@ class Walk:
         """Whether the caps leave a slot, given what shares the item's customer, loan or phone."""
         near = [
             *self._taken.near(customer, item.loan, item.phone),
+            *self._earlier.near(customer, item.loan, item.phone),
             *self._granted.near(customer, item.loan, item.phone),
         ]
         if not near:
