@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from django.conf import settings
 
-from config.fields import phone_digest
+from config.fields import keyring
 from config.values.phone import parse_phone
 from disputes.holds.permits import LONGEST
 from disputes.holds.walking import GateItem
@@ -77,7 +77,7 @@ def read_call(body: bytes) -> Call:
         usual = _read_usual.decode(body)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         return _read_carefully(body)
-    items = tuple(map(_known_item, usual.items))
+    items = _known_items(usual.items)
     names = 2 if b'"permit_seconds"' in body else 1
     if len(items) > MOST_ITEMS or _may_be_doubled(body, items, names=names):
         return _read_carefully(body)
@@ -193,28 +193,42 @@ def read_item(raw: bytes | msgspec.Raw) -> GateItem | None:
         item = _read_item.decode(raw)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
-    return _known_item(item)
+    return _known_items((item,))[0]
 
 
-def _known_item(item: _Item) -> GateItem | None:
-    """The item with its phone's digest, or None where its phone cannot be read, its loan is missing or a text has a
-    NUL."""
-    try:
-        number = parse_phone(item.phone, region=settings.DEFAULT_REGION)
-    except ValueError:
-        return None
+def _known_items(items: Sequence[_Item]) -> tuple[GateItem | None, ...]:
+    """The items with their phones' digests; None for one whose phone cannot be read, whose loan is missing or of which
+    a text has a NUL."""
+    region = settings.DEFAULT_REGION
+    numbers = [_number(item, region=region) for item in items]
+    digests = iter(keyring().digests(b"phone", [number.encode() for number in numbers if number is not None]))
+    return tuple(
+        [
+            None
+            if number is None
+            else GateItem(
+                request_id=item.request_id or "",
+                phone=next(digests),
+                loan=item.loan,
+                channel=item.channel,
+                category=item.category,
+                sending_rule=item.sending_rule,
+                vendor=item.vendor or "",
+                reply_to=item.reply_to,
+            )
+            for item, number in zip(items, numbers)
+        ]
+    )
+
+
+def _number(item: _Item, *, region: str) -> str | None:
+    """The phone of an item that can be read."""
     if item.loan is None and item.category not in WITHOUT_LOAN:
         return None
     for text in (item.request_id, item.loan, item.sending_rule, item.vendor, item.reply_to):
         if text is not None and "\0" in text:
             return None
-    return GateItem(
-        request_id=item.request_id or "",
-        phone=phone_digest(number),
-        loan=item.loan,
-        channel=item.channel,
-        category=item.category,
-        sending_rule=item.sending_rule,
-        vendor=item.vendor or "",
-        reply_to=item.reply_to,
-    )
+    try:
+        return parse_phone(item.phone, region=region)
+    except ValueError:
+        return None
