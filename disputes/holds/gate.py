@@ -102,7 +102,7 @@ class _Chunk:
         self.decided_at: datetime | None = None
         self.found: dict[int, Answer] = {}
         """What the round that is being decided answers."""
-        self.given: dict[str, tuple[GateItem, Grant]] = {}
+        self.given: dict[str, Grant] = {}
         """Its permits, by the request."""
 
     def run(self, *, wait: float) -> None:
@@ -202,7 +202,7 @@ class _Chunk:
             if grant is not None:
                 grants.append(grant)
                 if item.request_id:
-                    self.given[item.request_id] = (item, grant)
+                    self.given[item.request_id] = grant
             self.found[place] = self._answer(decision, grant)
         return grants
 
@@ -219,14 +219,8 @@ class _Chunk:
             return None
         return Grant(
             id=new_permit_id(),
-            request_id=item.request_id,
-            phone=item.phone,
-            loan=item.loan,
+            item=item,
             customer=decision.customer,
-            channel=item.channel,
-            category=item.category,
-            sending_rule=item.sending_rule,
-            vendor=item.vendor,
             reply_to=item.reply_to if decision.answers else None,
             granted_at=at,
             expires_at=at + self.good_for,
@@ -242,11 +236,10 @@ class _Chunk:
             raise RuntimeError("an item was allowed without a permit")
         return Answer(reasons=(), permit=Permitted(id=given.id, expires_at=given.expires_at))
 
-    def _same_request(self, item: GateItem, before: tuple[GateItem, Grant]) -> Answer:
+    def _same_request(self, item: GateItem, grant: Grant) -> Answer:
         """The same request twice in one batch is one message: it has one permit. Another message by the same id is a
         slip."""
-        first, grant = before
-        if request_of(first.request_id, first) != request_of(item.request_id, item):
+        if request_of(item.request_id, grant.item) != request_of(item.request_id, item):
             return MALFORMED
         if self.dry_run:
             return Answer(reasons=())

@@ -21,6 +21,7 @@ from disputes.holds.arrays import array_of_digests, array_of_ids, array_of_texts
 from disputes.holds.models import Permit
 from disputes.holds.scopes import covers_of_keys
 from disputes.holds.stopping import HoldFact, stops
+from disputes.holds.walking import GateItem
 from disputes.policy.packs import Pack
 
 LONGEST = 600
@@ -130,17 +131,12 @@ def _clock_timestamp() -> Any:
 
 
 class Grant(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A permit to be written: the item's fields as the gate read them, under the item's lanes."""
+    """A permit to be written, for an item as the gate read it, under its lanes. `reply_to`: the person's own message
+    that it answers."""
 
     id: uuid.UUID
-    request_id: str
-    phone: bytes
-    loan: str | None
+    item: GateItem
     customer: str | None
-    channel: str
-    category: str
-    sending_rule: str | None
-    vendor: str
     reply_to: str | None
     granted_at: datetime
     expires_at: datetime
@@ -157,7 +153,7 @@ def write_grants(*, caller: str, grants: Sequence[Grant]) -> None:
     if len(grants) == 1:
         # Plain values are read and planned in less time than a set of one.
         with connection.cursor() as cursor:
-            cursor.execute(_WRITE_ONE, [caller, *[getattr(grants[0], field) for field, _, _ in _GRANTED]])
+            cursor.execute(_WRITE_ONE, [caller, *_values(grants[0])])
         return
     given, columns = [caller], []
     for field, _, kind in _GRANTED:
@@ -175,19 +171,20 @@ def write_grants(*, caller: str, grants: Sequence[Grant]) -> None:
 
 _GRANTED = (
     ("id", "id", "uuid"),
-    ("request_id", "request_id", "text"),
+    ("item.request_id", "request_id", "text"),
     ("granted_at", "granted_at", "timestamptz"),
     ("expires_at", "expires_at", "timestamptz"),
-    ("phone", "phone_digest", "bytea"),
-    ("loan", "loan", "text"),
+    ("item.phone", "phone_digest", "bytea"),
+    ("item.loan", "loan", "text"),
     ("customer", "customer", "text"),
-    ("channel", "channel", "text"),
-    ("category", "category", "text"),
-    ("sending_rule", "sending_rule", "text"),
-    ("vendor", "vendor", "text"),
+    ("item.channel", "channel", "text"),
+    ("item.category", "category", "text"),
+    ("item.sending_rule", "sending_rule", "text"),
+    ("item.vendor", "vendor", "text"),
     ("reply_to", "reply_to", "text"),
 )
 """A grant's fields, with their columns and those columns' types."""
+_values = attrgetter(*(field for field, _, _ in _GRANTED))
 _ARRAYS: Mapping[str, Callable[[Any], str]] = {"bytea": array_of_digests, "uuid": array_of_ids}
 _WRITE = f"INSERT INTO disputes_permit (caller, {', '.join(column for _, column, _ in _GRANTED)})"
 _WRITE_ONE = f"{_WRITE} VALUES (%s{', %s' * len(_GRANTED)})"

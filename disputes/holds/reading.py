@@ -330,18 +330,18 @@ def _live(row: LiveRow) -> LivePermit:
 def _position(row: PositionRow) -> Position:
     """A loan's position, as `disputes.check` reads it."""
     _, _, currency, zone, grace_days, tolerance, settled_on, written_off_on, pauses, kept, due_on, amount, paid = row
-    return Position(
-        currency=currency,
-        time_zone=zone or settings.LENDER_TIME_ZONE,
-        grace_days=grace_days,
-        tolerance=Decimal(tolerance),
-        settled_on=settled_on,
-        written_off_on=written_off_on,
-        pauses=periods(pauses) if pauses else (),
-        arrangements=arrangements(kept) if kept else (),
-        due_on=_days(due_on) if due_on else (),
-        amounts=tuple(map(_amount, amount.split(","))) if amount else (),
-        paid=Decimal(paid),
+    return Position(  # by place: names would cost as much as all the rest
+        currency,
+        zone or settings.LENDER_TIME_ZONE,
+        grace_days,
+        _amount(tolerance),
+        settled_on,
+        written_off_on,
+        periods(pauses) if pauses else (),
+        arrangements(kept) if kept else (),
+        _days(due_on) if due_on else (),
+        tuple(map(_amount, amount.split(","))) if amount else (),
+        Decimal(paid),
     )
 
 

@@ -7,6 +7,7 @@ caps there and then, so that the next one of the same walk sees it.
 from __future__ import annotations
 
 import uuid
+from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -159,17 +160,17 @@ class _Counted:
     """Contacts, by what they share with others."""
 
     def __init__(self) -> None:
-        self._of_customer: dict[str, list[Contact]] = {}
-        self._of_loan: dict[str, list[Contact]] = {}
-        self._of_phone: dict[str | bytes, list[Contact]] = {}
+        self._of_customer: dict[str, list[Contact]] = defaultdict(list)
+        self._of_loan: dict[str, list[Contact]] = defaultdict(list)
+        self._of_phone: dict[str | bytes, list[Contact]] = defaultdict(list)
 
     def add(self, contact: Contact) -> None:
         if contact.customer is not None:
-            self._of_customer.setdefault(contact.customer, []).append(contact)
+            self._of_customer[contact.customer].append(contact)
         if contact.loan is not None:
-            self._of_loan.setdefault(contact.loan, []).append(contact)
+            self._of_loan[contact.loan].append(contact)
         if contact.phone is not None:
-            self._of_phone.setdefault(contact.phone, []).append(contact)
+            self._of_phone[contact.phone].append(contact)
 
     def near(self, customer: str | None, loan: str | None, phone: bytes) -> Collection[Contact]:
         """Those that share the customer, the loan or the phone, each once."""
@@ -368,9 +369,7 @@ class Walk:
         )
 
     def _contact(self, item: GateItem, customer: str | None, at: datetime) -> Contact:
-        return Contact(
-            at=at, customer=customer, loan=item.loan, phone=item.phone, channel=item.channel, category=item.category
-        )
+        return Contact(at, customer, item.loan, item.phone, item.channel, item.category)
 
     def _caps(self, item: GateItem, customer: str | None, at: datetime) -> CapAnswer:
         """Whether the caps leave a slot, given what shares the item's customer, loan or phone."""

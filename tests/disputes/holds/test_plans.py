@@ -14,6 +14,7 @@ from config.statements import run
 from disputes.holds import reading
 from disputes.holds.permits import Grant, new_permit_id, permits_touched, write_grants
 from disputes.holds.policies import pack_in_force
+from disputes.holds.walking import GateItem
 from tests.disputes.holds import scene
 
 pytestmark = pytest.mark.django_db
@@ -53,14 +54,14 @@ def grant_to_others(*, ago: timedelta = timedelta(0), same: bool = False) -> Non
         grants=[
             Grant(
                 id=new_permit_id(),
-                request_id=f"other {n}",
-                phone=phone_digest(f"+8613900{0 if same else n:06d}"),
-                loan="other" if same else f"other {n}",
+                item=GateItem(
+                    request_id=f"other {n}",
+                    phone=phone_digest(f"+8613900{0 if same else n:06d}"),
+                    loan="other" if same else f"other {n}",
+                    channel="sms",
+                    category="urge",
+                ),
                 customer="other" if same else f"other {n}",
-                channel="sms",
-                category="urge",
-                sending_rule=None,
-                vendor="",
                 reply_to=None,
                 granted_at=now,
                 expires_at=now + timedelta(seconds=60),
