@@ -7,6 +7,9 @@ from django.core.wsgi import get_wsgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 application = get_wsgi_application()
+from disputes.outbox import queue  # noqa: E402  # its table is known once the applications are set up
+
+queue.gather()
 # What stands now stands until the end: the collector need not walk through it again in the middle of a request.
 gc.collect()
 gc.freeze()

@@ -7,6 +7,7 @@ again whatever was not done. A function that hears a topic must therefore bear t
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
@@ -17,7 +18,8 @@ from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
-from config.statements import Statement, run
+from config.statements import Row, Statement, run
+from disputes.outbox.gathering import Gathering
 from disputes.outbox.models import OutboxTopic
 
 log = structlog.get_logger(__name__)
@@ -31,9 +33,12 @@ PUSH_AHEAD = timedelta(hours=1)
 FIRST_RETRIES = (timedelta(seconds=15), timedelta(minutes=1), timedelta(minutes=10))
 KEEP_DONE = timedelta(days=7)
 SWEEP_AT_ONCE = 500
-TOGETHER = 4
+TOGETHER = 8
 """How many topics one task names: its worker delivers them one after the other, and handing a task over costs as much
 as several statements."""
+LEAVE_AFTER = 5.0
+"""Seconds after which a task begins with no further topic, but gives those that are left a task of their own: one that
+is slow holds up none that another worker could do."""
 TASK = "disputes.tasks.deliver"
 
 
@@ -63,8 +68,13 @@ def topics(
         f" WHERE {where} RETURNING id",
         [topic, *values, *parameters],
     )
-    _send_on_commit(written)
+    send_on_commit(written)
     return written
+
+
+def row_of(*, topic: str, key: str, payload: Mapping[str, Any]) -> Row:
+    """A topic's row, for who writes it with others and names the statement by `send_on_commit`."""
+    return {"topic": topic, "key": key, "payload": dict(payload)}
 
 
 _RESENT = f"interval '{RESEND_AFTER.total_seconds():g} seconds'"
@@ -78,11 +88,12 @@ class _Sending:
 
     def __call__(self) -> None:
         if ids := [row[0] for one in self.written for row in one.rows]:
-            send(ids)
+            hand_over(ids)
 
 
-def _send_on_commit(written: Statement) -> None:
-    """With the others of the same savepoints, so that those of one that is rolled back are never sent."""
+def send_on_commit(written: Statement) -> None:
+    """What a statement of this transaction answers, the ids of topics that it wrote, is sent once that is committed:
+    with the others of the same savepoints, so that those of one that is rolled back are never sent."""
     connection = transaction.get_connection()
     within = set(connection.savepoint_ids)
     for savepoints, hook, _ in connection.run_on_commit:
@@ -102,6 +113,25 @@ def take_over(*, topic: str, key: str) -> list[Mapping[str, Any]]:
     )
     OutboxTopic.objects.filter(pk__in=[row.pk for row in rows]).update(done_at=Now(), last_error="")
     return [row.payload for row in rows]
+
+
+_gathering: Gathering | None = None
+
+
+def gather() -> None:
+    """From now on, what this process's transactions write is sent by a thread beside them. For a process that lives
+    long and answers requests; every other sends as it commits."""
+    global _gathering
+    if _gathering is None:
+        _gathering = Gathering(lambda ids: send(ids))
+
+
+def hand_over(ids: Sequence[int]) -> None:
+    """Sends topics that are committed, or has them sent (`gather`). Never raises."""
+    if _gathering is None:
+        send(ids)
+    else:
+        _gathering.add(ids)
 
 
 def send(ids: Iterable[int]) -> int:
@@ -124,8 +154,12 @@ def send(ids: Iterable[int]) -> int:
 
 def deliver_each(*, topic_ids: Sequence[int], subscribers: Mapping[str, Sequence[tuple[str, Subscriber]]]) -> None:
     """Delivers the topics of one task, in turn. Where one fails, those after it are given a task of their own, and its
-    error is raised."""
+    error is raised; so are those that are left after LEAVE_AFTER."""
+    began = time.monotonic()
     for place, topic_id in enumerate(topic_ids):
+        if place and time.monotonic() - began > LEAVE_AFTER:
+            send(topic_ids[place:])
+            return
         try:
             deliver(topic_id=topic_id, subscribers=subscribers)
         except Exception:

@@ -1,0 +1,174 @@
+"""Topics that a thread sends: together, after the commit, and none lost for longer than the sweeper takes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from celery import current_app
+from django.db import transaction
+from django.db.models.functions import Now
+
+from disputes.outbox import gathering, queue
+from disputes.outbox.gathering import GATHERED_FOR, Gathering
+from disputes.outbox.models import OutboxTopic
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def until(holds: Callable[[], object], *, seconds: float = 5.0) -> None:
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, "it did not come"
+        time.sleep(0.01)
+
+
+class TestWhatIsCommittedWithinAMoment:
+    def test_is_sent_in_one_go_in_its_order_and_what_comes_later_by_itself(self):
+        sent: list[list[int]] = []
+        gathers = Gathering(sent.append)
+        gathers.add([1, 2])
+        gathers.add([3])
+        until(lambda: sent)
+        gathers.add([4])
+        until(lambda: len(sent) > 1)
+        assert sent == [[1, 2, 3], [4]]
+
+    def test_of_many_threads_is_sent_once_each(self):
+        sent: list[list[int]] = []
+        gathers = Gathering(sent.append)
+
+        def add(start: int) -> None:
+            for topic in range(start, start + 50):
+                gathers.add([topic])
+                time.sleep(0.002)
+
+        threads = [threading.Thread(target=add, args=(start,)) for start in (0, 50, 100)]
+        for one in threads:
+            one.start()
+        for one in threads:
+            one.join()
+        until(lambda: sum(map(len, sent)) == 150)
+        time.sleep(2 * GATHERED_FOR)
+        assert sorted(topic for few in sent for topic in few) == list(range(150))
+        assert len(sent) < 75
+
+    def test_holds_up_nobody_while_the_broker_is_slow_and_is_bounded(self, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setattr(gathering, "MOST", 3)
+        sent, goes_on = list[list[int]](), threading.Event()
+
+        def slow(ids: list[int]) -> None:
+            goes_on.wait(5)
+            sent.append(ids)
+
+        gathers = Gathering(slow)
+        gathers.add([1])
+        time.sleep(3 * GATHERED_FOR)  # the thread is at it
+        began = time.monotonic()
+        gathers.add([2, 3, 4, 5])
+        assert time.monotonic() - began < 1
+        goes_on.set()
+        until(lambda: len(sent) == 2)
+        assert sent == [[1], [2, 3, 4]]
+
+
+@pytest.fixture
+def web(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
+    """As in a web process. What the broker was given, a task an entry."""
+    tasks: list[list[int]] = []
+    monkeypatch.setattr(queue, "_gathering", None)
+    monkeypatch.setattr(current_app, "send_task", lambda name, args, **_: tasks.append(list(args)))
+    queue.gather()
+    return tasks
+
+
+def put(key: str) -> int:
+    with transaction.atomic():
+        queue.put(topic="probe", key=key)
+    return OutboxTopic.objects.get(key=key).pk
+
+
+@pytest.mark.django_db(transaction=True)
+class TestAWebProcess:
+    def test_sends_the_topics_of_several_transactions_as_one_task(self, web: list[list[int]]):
+        ids = [put(key) for key in "abc"]
+        until(lambda: web)
+        assert web == [ids]
+
+    def test_names_so_many_topics_a_task_at_the_most(self, web: list[list[int]]):
+        ids = [put(f"k{n}") for n in range(queue.TOGETHER + 1)]
+        until(lambda: sum(map(len, web)) == len(ids))
+        assert max(map(len, web)) <= queue.TOGETHER
+        assert [one for few in web for one in few] == ids
+
+    def test_sends_nothing_of_a_transaction_that_was_rolled_back(self, web: list[list[int]]):
+        with transaction.atomic():
+            queue.put(topic="probe", key="gone")
+            transaction.set_rollback(True)
+        kept = put("kept")
+        until(lambda: web)
+        time.sleep(2 * GATHERED_FOR)
+        assert web == [[kept]]
+
+    def test_goes_on_after_a_broker_that_was_away_and_the_sweeper_has_the_rest(
+        self, web: list[list[int]], monkeypatch: pytest.MonkeyPatch
+    ):
+        tried = threading.Event()
+
+        def away(*_: Any, **__: Any) -> None:
+            tried.set()
+            raise ConnectionError("nobody there")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(current_app, "send_task", away)
+            lost = put("lost")
+            assert tried.wait(5)
+        later = put("later")
+        until(lambda: web)
+        assert web == [[later]]
+        OutboxTopic.objects.filter(pk=lost).update(due_at=Now() - timedelta(seconds=1))
+        assert queue.sweep() == 1
+        assert web[-1] == [lost]
+
+
+def run_python(program: str, **environ: str) -> str:
+    words = [sys.executable, "-c", program]
+    environ = {**os.environ, **environ}
+    done = subprocess.run(words, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=60, check=True)
+    return done.stdout
+
+
+GATHERS = "from disputes.outbox.gathering import Gathering; one = Gathering(lambda ids: print(ids, flush=True));"
+
+
+class TestAProcessThatEnds:
+    def test_in_order_sends_what_is_left_first(self):
+        assert run_python(f"{GATHERS} one.add([1, 2])") == "[1, 2]\n"
+
+    def test_as_a_child_of_multiprocessing_does_so_too(self):
+        program = (
+            f"{GATHERS} import multiprocessing as m; p = m.get_context('fork').Process(target=one.add, args=([7],))"
+        )
+        assert run_python(f"{program}; p.start(); p.join()") == "[7]\n"
+
+    def test_killed_at_once_sends_nothing(self):
+        assert run_python(f"import os; {GATHERS} one.add([1]); os._exit(0)") == ""
+
+    def test_after_a_fork_sends_its_own_alone(self):
+        program = f"import os; {GATHERS} one.add([1]); child = os.fork(); one.add([2] if child else [3])"
+        said = run_python(f"{program}\nif child: os.waitpid(child, 0)").splitlines()
+        assert sorted(said) == ["[1, 2]", "[3]"]
+
+
+def test_the_web_servers_application_gathers_and_a_task_does_not():
+    program = "import {0}; import django; django.setup(); from disputes.outbox import queue; print(queue._gathering)"
+    assert "Gathering" in run_python(program.format("config.wsgi"))
+    assert run_python(program.format("config.celery")) == "None\n"
