@@ -7,12 +7,14 @@ that those before it took, just as if they had been sent one by one. The first t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
+import msgspec
 from django.db import DEFAULT_DB_ALIAS, connections, models
+from django.db.models.base import ModelState
 from django.db.models.expressions import DatabaseDefault
 
 _KEPT = 50
@@ -48,6 +50,8 @@ def run(*statements: Statement) -> None:
 
 def _parts(statements: Sequence[Statement]) -> list[tuple[str, list[Any]]]:
     """Texts of few enough parameters, with them; a statement is never cut."""
+    if sum([len(one.parameters) for one in statements]) <= _KEPT:
+        return [(";\n".join([one.sql for one in statements]), [said for one in statements for said in one.parameters])]
     parts: list[tuple[list[str], list[Any]]] = []
     for one in statements:
         if not parts or len(parts[-1][1]) + len(one.parameters) > _KEPT:
@@ -77,6 +81,64 @@ def insert(*rows: models.Model, ending: str = "") -> Statement:
         columns.append(values)
     told = [value for row in zip(*columns, strict=True) for value in row]
     return Statement(_insert_into(rows[0]._meta.db_table, tuple(names), len(rows), ending), told)
+
+
+Row = dict[str, Any]
+"""Columns of one row by name, as JSON tells them to a function of the database."""
+
+
+def as_row(one: models.Model) -> Row:
+    """A new object's row: what `insert` would write of it. What is left to the database, and null, stays out."""
+    values = one.__dict__
+    plain, others = _told(type(one))
+    row: Row = {column: value for name, column in plain if (value := values[name]) is not None}
+    for made, name, column in others:
+        value = values[name]
+        if value is not None and not isinstance(value, DatabaseDefault):
+            value = made.pre_save(one, True)
+            row[column] = f"\\x{value.hex()}" if isinstance(value, bytes) else value
+    return row
+
+
+@lru_cache
+def _told(model: type[models.Model]) -> tuple[list[tuple[str, str]], list[tuple[Any, str, str]]]:
+    """The names of attribute and column of what JSON tells as it is; the other fields, with theirs."""
+    columns = _columns(model)
+    plain = [(name, column) for _, name, column, plain, left_out in columns if plain and left_out is type(None)]
+    told = {column for _, column in plain}
+    return plain, [(made, name, column) for made, name, column, _, _ in columns if column not in told]
+
+
+Made = TypeVar("Made", bound=models.Model)
+
+
+def make(model: type[Made], **values: Any) -> Made:
+    """A new object, as ``model(**values)`` makes it, in a third of the time: no signal is sent, and the values, by the
+    names of the attributes (``message_id``), are taken as they are."""
+    plain, made = _defaults(model)
+    if values.keys() - plain.keys():
+        raise TypeError(f"{model.__name__} has no such fields: {sorted(values.keys() - plain.keys())}")
+    one = model.__new__(model)
+    one._state = ModelState()
+    one.__dict__.update(plain)
+    one.__dict__.update(values)
+    for name, default in made:
+        if name not in values:
+            one.__dict__[name] = default()
+    return one
+
+
+@lru_cache
+def _defaults(model: type[models.Model]) -> tuple[dict[str, Any], list[tuple[str, Callable[[], Any]]]]:
+    """What a field is that was not given: by name, and what makes those that are made anew each time."""
+    fields = model._meta.concrete_fields
+    made = [(one.attname, one.default) for one in fields if one.has_default() and callable(one.default)]
+    return {one.attname: one.get_default() for one in fields}, made
+
+
+def as_json(told: object) -> str:
+    """Rows as the text of a JSON parameter: instants in UTC, ids as text."""
+    return msgspec.json.encode(told).decode()
 
 
 _PLAIN = (models.CharField, models.TextField, models.BooleanField, models.IntegerField, models.UUIDField)

@@ -7,5 +7,5 @@ from disputes.notices.api import routes as notices
 from disputes.pages.api import routes as pages
 from disputes.records.api import routes as records
 
-# Tried in this order: the gate is asked before each message, all else now and then.
-urlpatterns = [*holds, *records, *cases, *inbound, *notices, *pages]
+# Tried in this order: the gate is asked before each message, disputes are opened by people who wait.
+urlpatterns = [*holds, *cases, *records, *inbound, *notices, *pages]

@@ -7,8 +7,10 @@ room's function under it never has to.
 from __future__ import annotations
 
 import hashlib
+import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import wraps
 from typing import Any
@@ -25,9 +27,10 @@ from config.api.callers import Caller, caller_of
 from config.api.errors import Conflict, Unprocessable
 from config.api.locks import idempotency_lock
 from config.api.models import IdempotencyKey
-from config.fields import keyring
-from config.statements import Statement, insert, run
-from config.values.ciphertext import digest
+from config.fields import keyring, place_of
+from config.statements import Statement, run
+from config.values.ciphertext import digest, seal
+from config.values.ids import new_id
 
 log = structlog.get_logger(__name__)
 
@@ -42,7 +45,18 @@ _KEPT_HEADERS = ("Content-Type", "Location")
 # Deadlock and serialization failure: nothing was written, and the same again may well go through.
 _WORTH_ANOTHER_TRY = {"40P01", "40001"}
 
-Method = Callable[..., HttpResponse]
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Unwritten:
+    """An answer that is known before all of its work is written. `write` is called once, last in the transaction, with
+    what is to be written in the same call of the database: what keeps the answer. It raises what the method would."""
+
+    response: HttpResponse
+    write: Callable[[Sequence[Statement]], None]
+
+
+Answer = HttpResponse | Unwritten
+Method = Callable[..., Answer]
 
 
 class BeginAgain(Exception):
@@ -56,8 +70,12 @@ class _Rollback(Exception):
         self.response = response
 
 
-def idempotent(*, required: bool = False) -> Callable[[Method], Method]:
-    """For a method of a ServiceView: the header Idempotency-Key is taken, or `required` (400 without it).
+Ahead = Callable[[Any, Request], Sequence[Statement]]
+
+
+def idempotent(*, required: bool = False, ahead: Ahead | None = None) -> Callable[[Method], Method]:
+    """For a method of a ServiceView: the header Idempotency-Key is taken, or `required` (400 without it). `ahead`: what
+    the method reads first, asked of the view in time to go with the reading of the key; it raises nothing.
 
     The same key and request within 24 hours replay the first 2xx answer to the byte, with the header
     ``Idempotent-Replayed: true``; the same key with another request is 422; one that still runs is 409; an error is not
@@ -71,10 +89,14 @@ def idempotent(*, required: bool = False) -> Callable[[Method], Method]:
             key = _read_key(request, required=required)
             asked = None if key is None else _request_digest(request)
 
-            def work() -> HttpResponse:
-                return _rendered(view, request, method(view, request, *args, **kwargs))
+            def work() -> Answer:
+                answer = method(view, request, *args, **kwargs)
+                if isinstance(answer, Unwritten):
+                    return replace(answer, response=_rendered(view, request, answer.response))
+                return _rendered(view, request, answer)
 
-            return run_once(caller=caller_of(request), key=key, request_digest=asked, work=work)
+            first = () if ahead is None else ahead(view, request)
+            return run_once(caller=caller_of(request), key=key, request_digest=asked, work=work, ahead=first)
 
         once.idempotency = "required" if required else "taken"  # type: ignore[attr-defined]
         return once
@@ -83,13 +105,19 @@ def idempotent(*, required: bool = False) -> Callable[[Method], Method]:
 
 
 def run_once(
-    *, caller: Caller, key: str | None, request_digest: bytes | None, work: Callable[[], HttpResponse]
+    *,
+    caller: Caller,
+    key: str | None,
+    request_digest: bytes | None,
+    work: Callable[[], Answer],
+    ahead: Sequence[Statement] = (),
 ) -> HttpResponse:
     """Runs `work` in a transaction of its own (durable: the outermost one), and again where it must begin again.
 
     Without a `key` only that. With one: 1. takes the key's lock without waiting, 2. looks for the key in the next
     statement, so from a snapshot newer than the lock, 3. does the work, 4. stores the answer, 5. commits all of it. The
-    lock goes with the transaction, so whoever gets it next sees the answer.
+    lock goes with the transaction, so whoever gets it next sees the answer. `ahead`: what the work reads first, run in
+    the call that looks for the key, after it.
 
     Raises Conflict (409) where the key is in use, or after TRIES; Unprocessable (422) for another request.
     """
@@ -97,8 +125,9 @@ def run_once(
         try:
             with transaction.atomic(durable=True):
                 if key is None:
-                    return _or_roll_back(work())
-                return _keyed(caller=caller, key=key, request_digest=request_digest or b"", work=work)
+                    run(*ahead)
+                    return _written(work())
+                return _keyed(caller=caller, key=key, request_digest=request_digest or b"", work=work, ahead=ahead)
         except _Rollback as refused:
             return refused.response
         except BeginAgain:
@@ -110,17 +139,19 @@ def run_once(
     raise Conflict("The records are changing just now. Send the same request again.", "busy", wait=1)
 
 
-def _keyed(*, caller: Caller, key: str, request_digest: bytes, work: Callable[[], HttpResponse]) -> HttpResponse:
-    lock = Statement("SELECT pg_try_advisory_xact_lock(%s)", [idempotency_lock(caller=caller.key, key=key)])
-    stored = Statement(
-        "SELECT id, created_at > statement_timestamp() - %s FROM api_idempotencykey WHERE caller = %s AND key = %s",
-        [KEPT_FOR, caller.key, key],
+def _keyed(
+    *, caller: Caller, key: str, request_digest: bytes, work: Callable[[], Answer], ahead: Sequence[Statement]
+) -> HttpResponse:
+    claim = Statement(
+        "SELECT locked, kept, is_kept FROM api_claim_key(%s, %s, %s, %s)",
+        [idempotency_lock(caller=caller.key, key=key), caller.key, key, KEPT_FOR],
     )
-    run(lock, stored)
-    if not lock.rows[0][0]:
+    run(claim, *ahead)
+    ((locked, kept_id, is_kept),) = claim.rows
+    if not locked:
         raise Conflict("A request with this key is still running.", "idempotency_key_in_use", attr=HEADER, wait=1)
     # The lock is held: nobody else can write this key's row until this transaction ends.
-    for kept_id, is_kept in stored.rows:
+    if kept_id is not None:
         kept = IdempotencyKey.objects.get(pk=kept_id)
         if not is_kept:
             kept.delete()
@@ -130,26 +161,36 @@ def _keyed(*, caller: Caller, key: str, request_digest: bytes, work: Callable[[]
             )
         else:
             return _replay(kept)
-    response = _or_roll_back(work())
-    run(
-        insert(
-            IdempotencyKey(
-                caller=caller.key,
-                key=key,
-                request_digest=request_digest,
-                status=response.status_code,
-                headers={name: response[name] for name in _KEPT_HEADERS if name in response},
-                body=response.content.decode(),
-            )
-        )
+    return _written(
+        work(),
+        keep=lambda response: _keeping(response, caller=caller, key=key, request_digest=request_digest),
     )
-    return response
 
 
-def _or_roll_back(response: HttpResponse) -> HttpResponse:
-    """An answer that is not 2xx leaves nothing behind."""
+def _keeping(response: HttpResponse, *, caller: Caller, key: str, request_digest: bytes) -> Statement:
+    """What writes an `IdempotencyKey`, in plain SQL: each answer that is kept is written so."""
+    row, table = new_id(), IdempotencyKey._meta.db_table
+    headers = {name: response[name] for name in _KEPT_HEADERS if name in response}
+    body = seal(keyring(), response.content, place=place_of(table, "body", row))
+    return Statement(_KEEP, [row, caller.key, key, request_digest, response.status_code, json.dumps(headers), body])
+
+
+_KEEP = (
+    "INSERT INTO api_idempotencykey (id, caller, key, request_digest, status, headers, body)"
+    " VALUES (%s, %s, %s, %s, %s, %s, %s)"
+)
+
+
+def _written(answer: Answer, *, keep: Callable[[HttpResponse], Statement] | None = None) -> HttpResponse:
+    """Writes what is left to write, with what keeps the answer. One that is not 2xx leaves nothing behind."""
+    response = answer.response if isinstance(answer, Unwritten) else answer
     if not 200 <= response.status_code < 300:
         raise _Rollback(response)
+    keeping = () if keep is None else (keep(response),)
+    if isinstance(answer, Unwritten):
+        answer.write(keeping)
+    else:
+        run(*keeping)
     return response
 
 

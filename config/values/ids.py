@@ -38,7 +38,8 @@ def _check_character(body: str) -> str:
 
 def new_reference() -> str:
     """A dispute's reference, ``D-7K3M-92QF``: seven random characters and a check character."""
-    body = "".join(secrets.choice(_CROCKFORD) for _ in range(7))
+    number = secrets.randbits(5 * 7)
+    body = "".join([_CROCKFORD[number >> shift & 31] for shift in range(0, 5 * 7, 5)])
     whole = body + _check_character(body)
     return f"D-{whole[:4]}-{whole[4:]}"
 

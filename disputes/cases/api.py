@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 from django.urls import path
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status
-from rest_framework.exceptions import NotFound, ValidationError
+from rest_framework.exceptions import APIException, NotFound, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -18,20 +20,26 @@ from config.api.fields import (
     PlainTextField,
     StrictSerializer,
 )
-from config.api.idempotency import idempotent
+from config.api.idempotency import Unwritten, idempotent
 from config.api.pagination import CursorPages
 from config.api.views import ServiceView
+from config.statements import Statement
 from disputes.cases import lifecycle, queries, releasing, talking
 from disputes.cases.appealing import AlreadyAppealed, appeal
-from disputes.cases.asking import FILTERS, ClaimedPaymentSerializer, DisputeFilter, NewDisputeSerializer
-from disputes.cases.finding import MessageNotFound, Selector
+from disputes.cases.asking import (
+    FILTERS,
+    ClaimedPaymentSerializer,
+    DisputeFilter,
+    NewDisputeSerializer,
+    actor_of,
+    read_opening,
+)
+from disputes.cases.finding import MessageNotFound, Search
 from disputes.cases.models import Channel, Comment, Dispute, Ground, Language, Outcome, Status
-from disputes.cases.opening import AlreadyOpen, NobodyToActFor, Opened, Opening, open_dispute, shown_of
+from disputes.cases.opening import AlreadyOpen, NobodyToActFor, Opening, prepare_opening, shown_of
 from disputes.cases.rendering import render_dispute
-from disputes.check.facts import ClaimedPayment
 from disputes.holds.suppressions_api import PermitOutSerializer
 from disputes.journal.models import Event
-from disputes.journal.recording import Actor
 from disputes.records.queries import numbers_of_messages
 
 
@@ -145,19 +153,11 @@ class CommentSerializer(StrictSerializer):
         return comment.author_type
 
 
-def actor_of(caller: Caller) -> Actor:
-    return Actor(type=caller.kind, id=caller.id)
-
-
 def found(*, caller: Caller, key: str) -> Dispute:
     try:
         return queries.find_dispute(caller=caller, key=key)
     except Dispute.DoesNotExist:
         raise NotFound() from None
-
-
-_NEW = NewDisputeSerializer()
-"""Made once: to copy its fields for each call would cost more than to ask them."""
 
 
 class DisputeView(ServiceView):
@@ -171,6 +171,8 @@ class DisputeView(ServiceView):
 
 
 class Disputes(DisputeView):
+    _asked: Opening | APIException
+    _search: Search
     required_scopes: ClassVar[dict[str, str | None]] = {"GET": "disputes:read", "POST": "disputes:write"}
     body_names = frozenset({"POST"})
 
@@ -194,58 +196,57 @@ class Disputes(DisputeView):
             ]
         )
 
+    def look_ahead(self, request: Request) -> Sequence[Statement]:
+        """What looks for the message that a body names. One that is refused names none: `post` refuses it."""
+        try:
+            self._asked = read_opening(caller_of(request), request.data)
+        except APIException as refused:
+            self._asked = refused
+            return ()
+        self._search = Search(self._asked.selector)
+        return self._search.asked
+
     @extend_schema(operation_id="open_dispute", request=NewDisputeSerializer, responses={201: OpenedDisputeSerializer})
-    @idempotent(required=True)
-    def post(self, request: Request) -> Response:
+    @idempotent(required=True, ahead=look_ahead)
+    def post(self, request: Request) -> Unwritten:
         """Opens a dispute: from this answer on, nothing that its hold covers goes out but `permits_out`."""
-        opened = self._open(caller_of(request), _NEW.run_validation(request.data))
-        dispute = opened.dispute
+        caller = caller_of(request)
+        if isinstance(self._asked, APIException):
+            raise self._asked
+        with _refusals():
+            prepared = prepare_opening(asked=self._asked, now=timezone.now(), search=self._search)
+        opened = prepared.opened
         body = render_dispute(
-            dispute=dispute,
-            caller=caller_of(request),
+            dispute=opened.dispute,
+            caller=caller,
             hold=opened.hold.hold,
-            permits_out=shown_of(opened.hold.permits_out, caller=caller_of(request)),
+            permits_out=shown_of(opened.hold.permits_out, caller=caller),
             number=opened.number,
         )
-        return Response(body, status=status.HTTP_201_CREATED, headers={"Location": address_of(dispute)})
 
-    def _open(self, caller: Caller, data: dict[str, Any]) -> Opened:
-        customer = data.get("customer")
-        if caller.kind != "client" and customer is not None:
-            raise ValidationError({"customer": ["Only the lender's systems act for a customer."]}, "not_allowed")
-        asked = Opening(
-            actor=actor_of(caller),
-            customer=customer if caller.kind == "client" else caller.customer,
-            phone=caller.phone_digest,
-            selector=Selector(**data["message"]),
-            ground=data["ground"],
-            statement=data["statement"],
-            claimed_payments=[
-                ClaimedPayment(
-                    amount=row["amount"].amount,
-                    currency=row["amount"].currency,
-                    paid_on=row["paid_on"],
-                    reference=row["reference"],
-                )
-                for row in data.get("claimed_payments", ())
-            ],
-            language=data.get("language"),
-            channel=data.get("channel") or (Channel.AGENT if caller.kind == "client" else Channel.APP),
-        )
-        try:
-            return open_dispute(asked=asked, now=timezone.now())
-        except MessageNotFound:
-            raise NotFound() from None
-        except NobodyToActFor:
-            raise ValidationError(
-                {"customer": ["Say for which customer: the message is not known."]}, "required"
-            ) from None
-        except AlreadyOpen as error:
-            raise Conflict(
-                f"Dispute {error.dispute.reference} about this message and ground is open already.",
-                "already_open",
-                headers={"Location": address_of(error.dispute)},
-            ) from None
+        def write(beside: Sequence[Statement]) -> None:
+            with _refusals():
+                prepared.write(beside)
+
+        location = {"Location": address_of(opened.dispute)}
+        return Unwritten(response=Response(body, status=status.HTTP_201_CREATED, headers=location), write=write)
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """What refuses an opening, as HTTP says it."""
+    try:
+        yield
+    except MessageNotFound:
+        raise NotFound() from None
+    except NobodyToActFor:
+        raise ValidationError({"customer": ["Say for which customer: the message is not known."]}, "required") from None
+    except AlreadyOpen as error:
+        raise Conflict(
+            f"Dispute {error.dispute.reference} about this message and ground is open already.",
+            "already_open",
+            headers={"Location": address_of(error.dispute)},
+        ) from None
 
 
 def address_of(dispute: Dispute) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -80,13 +79,19 @@ def find_message(*, selector: Selector, customer: str | None, phone: bytes | Non
     return found.message if found else None
 
 
-def find(*, selector: Selector, customer: str | None, phone: bytes | None) -> Found | None:
+def find(
+    *, selector: Selector, customer: str | None, phone: bytes | None, search: Search | None = None
+) -> Found | None:
     """The message, where it is known and the person's own; None otherwise.
 
-    `customer` None and `phone` None: a system that acts for whoever the message went to. Raises MessageNotFound where
-    the message was named by its id, which only a caller who has seen the message can know.
+    `customer` None and `phone` None: a system that acts for whoever the message went to. `search`: by the same
+    selector, where it was run already. Raises MessageNotFound where the message was named by its id, which only a
+    caller who has seen the message can know.
     """
-    for found in _candidates(selector):
+    if search is None:
+        search = Search(selector)
+        run(*search.asked)
+    for found in search.candidates():
         if _is_own(found, customer=customer, phone=phone):
             return found
     if selector.id is not None:
@@ -112,49 +117,39 @@ def owns(*, customer: str | None, message: Message) -> bool:
     return customer is not None and records.owner_of_loan(loan=message.loan) == customer
 
 
-def _candidates(selector: Selector) -> list[Found]:
-    """The likeliest first."""
-    if selector.id is not None:
-        return _read("message.id = %s", [selector.id])
-    if selector.external_id is not None:
-        return _read("message.external_id = %s", [selector.external_id])
-    if selector.short_ref is not None:
-        return _read("message.short_ref = %s ORDER BY message.sent_at DESC LIMIT 20", [selector.short_ref])
-    if selector.phone is None or selector.received_at is None:
-        return []
-    received_at = selector.received_at
-    near = _read(
-        "message.phone_digest = %s AND message.sent_at BETWEEN %s AND %s"
-        " ORDER BY message.sent_at DESC, message.external_id LIMIT 200",
-        [phone_digest(selector.phone), received_at - RECEIVED_WITHIN, received_at + RECEIVED_WITHIN],
-    )
-    return sorted(
-        near,
-        key=lambda one: (abs((one.message.sent_at or received_at) - received_at), one.message.external_id),
-    )
-
-
 _FIELDS = [field.attname for field in Message._meta.concrete_fields]
-_COLUMNS = ", ".join(f"message.{field.column}" for field in Message._meta.concrete_fields)
+_FOUND = (
+    f"SELECT {', '.join(f'(found.message).{field.column}' for field in Message._meta.concrete_fields)},"
+    " found.owner, found.product, found.phones"
+    " FROM disputes_messages_found(%s::uuid, %s, %s, %s, %s::timestamptz, %s::timestamptz) AS found"
+)
 
 
-def _read(which: str, parameters: Sequence[Any]) -> list[Found]:
-    """Messages that are not voided, with their loans as known now, in one statement of plain SQL: each opening asks."""
-    asked = Statement(
-        f"SELECT {_COLUMNS}, loan.customer, loan.product, ARRAY("
-        "SELECT phone.digest FROM disputes_customerphone AS phone"
-        " WHERE phone.customer = loan.customer AND phone.role = 'own') FROM disputes_message AS message"
-        " LEFT JOIN disputes_loan AS loan ON loan.external_id = message.loan"
-        f" WHERE NOT message.voided AND {which}",
-        parameters,
-    )
-    run(asked)
-    return [
-        Found(
-            message=Message.from_db("default", _FIELDS, row[:-3]),
-            owner=row[-3],
-            product=row[-2] or None,
-            phones=tuple(bytes(digest) for digest in row[-1]),
-        )
-        for row in asked.rows
-    ]
+class Search:
+    """What is `asked` to find a message, by one function that keeps its plans (migration 0015), to be run in one call
+    with others; nothing where the message is not named at all."""
+
+    def __init__(self, selector: Selector) -> None:
+        self._near = at = selector.received_at
+        named: list[Any] = [selector.id, selector.external_id, selector.short_ref, None, None, None]
+        if named == [None] * 6 and selector.phone is not None and at is not None:
+            named[3:] = [phone_digest(selector.phone), at - RECEIVED_WITHIN, at + RECEIVED_WITHIN]
+        self.asked = () if named == [None] * 6 else (Statement(_FOUND, named),)
+
+    def candidates(self) -> list[Found]:
+        """The messages that were found, but those that are voided, with their loans as known now; the likeliest
+        first."""
+        found = [
+            Found(
+                message=Message.from_db("default", _FIELDS, row[:-3]),
+                owner=row[-3],
+                product=row[-2] or None,
+                phones=tuple(bytes(digest) for digest in row[-1]),
+            )
+            for asked in self.asked
+            for row in asked.rows
+        ]
+        near = self._near
+        if near is None:
+            return found
+        return sorted(found, key=lambda one: (abs((one.message.sent_at or near) - near), one.message.external_id))

@@ -12,9 +12,10 @@ from django.conf import settings
 from config.api.callers import Caller
 from config.api.idempotency import BeginAgain
 from config.fields import phone_digest
-from config.statements import Statement, insert, run
+from config.statements import Row, Statement, as_json, as_row, make
 from disputes.cases import lifecycle
-from disputes.cases.finding import Found, Selector, find
+from disputes.cases.facts import Facts
+from disputes.cases.finding import Found, Search, Selector, find
 from disputes.cases.models import Dispute, Ground, Language, Status
 from disputes.cases.queries import needs_of
 from disputes.cases.reading import write_payments, write_selector
@@ -22,19 +23,21 @@ from disputes.cases.telling import acknowledgement, address_of_opener
 from disputes.check.facts import ClaimedPayment
 from disputes.holds.owners import Owned
 from disputes.holds.permits import PermitOut
-from disputes.holds.placing import PlacedHold, number_changes, place_hold
+from disputes.holds.placing import PlacedHold, number_changes, prepare_hold
 from disputes.holds.policies import pack_in_force
 from disputes.holds.scopes import Covers, scope_of_dispute
-from disputes.journal.recording import Actor, event
-from disputes.notices.webhooks import Listeners, announce
+from disputes.journal.recording import Actor, event_row
+from disputes.notices.models import Notice
+from disputes.notices.sending import topic_of
+from disputes.notices.webhooks import Listeners, announced
 from disputes.outbox import queue
+from disputes.policy.packs import Pack
 from disputes.policy.terms import deadlines
 from disputes.records import queries as records
-from disputes.records.models import Message, MessagePersonal
-from disputes.records.reaching import Reaching
-from disputes.records.watching import watched
+from disputes.records.models import Message
 from disputes.routing.assigning import Needs
-from disputes.routing.deadlines import Calendars, Due, start_clocks, started_clocks
+from disputes.routing.deadlines import Due, start_clocks, started_clocks
+from disputes.routing.models import Clock
 
 
 class AlreadyOpen(Exception):
@@ -77,21 +80,57 @@ class Opened:
     number: str | None
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prepared:
+    """An opening that is decided, under its locks, and not written. `opening`: what writes it, but for what goes to the
+    `listeners` of webhooks, which is `said`."""
+
+    opened: Opened
+    opening: Statement
+    listeners: Listeners
+    said: dict[str, Any]
+
+    def write(self, beside: Sequence[Statement] = ()) -> None:
+        """Writes, in one call, dispute, hold, clocks, events, topics and acknowledgement, what goes `beside` them, and
+        webhooks; the feed's numbers last: no lane is taken after them. Raises AlreadyOpen, where of two at once the
+        other was quicker; BeginAgain."""
+        dispute = self.opened.dispute
+        webhooks = announced(
+            event="dispute.opened",
+            key=str(dispute.pk),
+            data=self.said,
+            at=dispute.opened_at,
+            listeners=self.listeners,
+        )
+        writes = (self.opening, *beside, *webhooks)
+        number_changes(listeners=self.listeners, after=writes, at=self.opened.hold.hold.placed_at)
+        if not self.opening.rows:
+            raise AlreadyOpen(_the_other(dispute))
+
+
 def open_dispute(*, asked: Opening, now: datetime) -> Opened:
     """Writes dispute, hold, first event and outgoing topics in one transaction, which the caller has opened
-    (outermost).
+    (outermost): `prepare_opening`, then its `write`. Raises what they raise."""
+    prepared = prepare_opening(asked=asked, now=now)
+    prepared.write()
+    return prepared.opened
+
+
+def prepare_opening(*, asked: Opening, now: datetime, search: Search | None = None) -> Prepared:
+    """Takes the locks of an opening and decides all of it; the caller writes it in the same transaction, which is the
+    outermost, last.
 
     1. finds the message and who the dispute is for; 2. takes the lanes of all that the hold covers (raises BeginAgain
-    where an owner changed meanwhile); 3. reads, under those lanes, what else it needs, in one call; 4. writes, in one
-    call too, hold, dispute, clocks, event, topic and acknowledgement; 5. webhooks, then the feed's numbers, last: no
-    lane is taken after them.
+    where an owner changed meanwhile); 3. reads, under those lanes, what else it needs, in one call. `search`: for the
+    message, where it was run already in this transaction.
 
     Raises MessageNotFound, AlreadyOpen, NobodyToActFor.
     """
-    found = find(selector=asked.selector, customer=asked.customer, phone=asked.phone)
+    found = find(selector=asked.selector, customer=asked.customer, phone=asked.phone, search=search)
     message = found.message if found else None
     customer, phone = _person(asked, found)
-    dispute = _build(asked, message=message, customer=customer, phone=phone, now=now)
+    pack = pack_in_force(at=now)
+    dispute = _build(asked, pack, message=message, customer=customer, phone=phone, now=now)
     dispute.owns_loan = found is not None and customer is not None and found.owner == customer
     scope, covers = scope_of_dispute(
         ground=asked.ground,
@@ -99,8 +138,8 @@ def open_dispute(*, asked: Opening, now: datetime) -> Opened:
         phone=message.phone_digest if message else phone,
         customer=customer,
     )
-    read, writes = _Reading(dispute), list[Statement]()
-    placed = place_hold(
+    read = Facts(dispute)
+    placed, told_of_hold = prepare_hold(
         source="dispute",
         scope=scope,
         reason="dispute_pending",
@@ -110,41 +149,54 @@ def open_dispute(*, asked: Opening, now: datetime) -> Opened:
         now=now,
         why=asked.ground,
         owned=_owned(covers, found),
-        beside=read.asked,
-        writes=writes,
+        beside=(read.asked,),
     )
-    if read.standing.rows:
+    read.tell()
+    if read.standing is not None:
         raise AlreadyOpen(_the_other(dispute))
     dispute.language = asked.language or read.language or Language.ZH_HANS
     needs = Needs(ground=dispute.ground, language=dispute.language, product=found.product if found else None)
-    pack = pack_in_force(at=now)
     due, clocks = started_clocks(dispute=dispute.pk, pack=pack, opened_at=now, calendar=read.calendars.of(needs))
     _show(dispute, due)
     dispute.watching = _watch_keys(asked.selector, message)
     data = {"ground": dispute.ground, "channel": dispute.channel, "hold": str(placed.hold.pk), "scope": scope}
-    number = read.number
-    address = address_of_opener(dispute, at=now, reaching=read.reaching, number=number)
-    # Of two at once the unique constraint lets one be; the other waits here until it is committed, and writes nothing.
-    opening = insert(dispute, ending="ON CONFLICT DO NOTHING RETURNING id")
-    writes += [
-        opening,
-        clocks,
-        watched(keys=dispute.watching),
-        event(
+    events = [
+        told_of_hold,
+        event_row(
             subject_type="dispute", subject_id=dispute.pk, kind="dispute.opened", actor=asked.actor, at=now, data=data
         ),
-        queue.topics(topic="dispute.opened", payloads={str(dispute.pk): {"dispute": str(dispute.pk)}}),
-        *acknowledgement(dispute=dispute, address=address, now=now),
     ]
-    if read.listeners.asked.rows:
-        run(*writes)
-        writes = []
-        said = {**lifecycle.announced(dispute), **data}
-        announce(event="dispute.opened", key=str(dispute.pk), data=said, at=now, listeners=read.listeners)
-    number_changes(listeners=read.listeners, after=writes)
-    if not opening.rows:
-        raise AlreadyOpen(_the_other(dispute))
-    return Opened(dispute=dispute, hold=placed, number=number)
+    address = address_of_opener(dispute, at=now, reaching=read.reaching, number=read.number)
+    notice = acknowledgement(dispute=dispute, address=address, now=now)
+    return Prepared(
+        opened=Opened(dispute=dispute, hold=placed, number=read.number),
+        opening=_written(dispute, placed, events=events, clocks=clocks, notice=notice),
+        listeners=read.listeners,
+        said={**lifecycle.announced(dispute), **data},
+    )
+
+
+def _written(
+    dispute: Dispute, placed: PlacedHold, *, events: list[Row], clocks: Sequence[Clock], notice: Notice | None
+) -> Statement:
+    """What writes an opening, its topics too, by one function that keeps its plans (migration 0016). It answers with
+    the topics' ids, and writes and answers nothing where such a dispute is open already: of two at once the unique
+    constraint lets one be; the other waits until it is committed."""
+    topics = [queue.row_of(topic="dispute.opened", key=str(dispute.pk), payload={"dispute": str(dispute.pk)})]
+    if notice is not None:
+        topics.append(topic_of(notice))
+    told = {
+        "dispute": as_row(dispute),
+        "hold": as_row(placed.hold),
+        "keys": placed.keys,
+        "events": events,
+        "clocks": [as_row(one) for one in clocks],
+        "notices": [] if notice is None else [as_row(notice)],
+        "topics": topics,
+    }
+    opening = Statement("SELECT topic FROM disputes_write_opening(%s::jsonb) AS topic", [as_json(told)])
+    queue.send_on_commit(opening)
+    return opening
 
 
 def _owned(covers: Covers, found: Found | None) -> Owned | None:
@@ -159,42 +211,6 @@ def _owned(covers: Covers, found: Found | None) -> Owned | None:
         owner=frozenset((one, owner) for one in covers.loans),
         phones=frozenset((owner, digest) for digest in found.phones if covers.loans or whose),
     )
-
-
-class _Reading:
-    """What an opening reads under its lanes: what is `asked`, and the answers. `standing`: of the same person about
-    the same message and ground."""
-
-    def __init__(self, dispute: Dispute) -> None:
-        self._customer, message = dispute.customer, dispute.message
-        self.standing = Statement(
-            "SELECT id FROM disputes_dispute"
-            " WHERE person = %s AND message_key = %s AND ground = %s AND NOT status = 'closed'",
-            [dispute.person, dispute.message_key, dispute.ground],
-        )
-        self.reaching = Reaching([dispute.customer] if dispute.customer else [])
-        self.calendars = Calendars()
-        self.listeners = Listeners()
-        self._texted = records.personal(model=MessagePersonal, versions=[message.version_id] if message else [])
-        self.asked = (
-            self.standing,
-            *self.reaching.asked,
-            *self.calendars.asked,
-            self.listeners.asked,
-            self._texted,
-        )
-
-    @property
-    def number(self) -> str | None:
-        """Of the message."""
-        for told in records.opened(self._texted, model=MessagePersonal).values():
-            return told.get("phone")
-        return None
-
-    @property
-    def language(self) -> str | None:
-        """Of the customer."""
-        return self.reaching.language_of(self._customer) if self._customer else None
 
 
 def _person(asked: Opening, found: Found | None) -> tuple[str | None, bytes | None]:
@@ -222,11 +238,11 @@ def _owner_or_nobody(found: Found, *, ground: str) -> str | None:
 
 
 def _build(
-    asked: Opening, *, message: Message | None, customer: str | None, phone: bytes | None, now: datetime
+    asked: Opening, pack: Pack, *, message: Message | None, customer: str | None, phone: bytes | None, now: datetime
 ) -> Dispute:
-    pack = pack_in_force(at=now)
     by = deadlines(pack=pack, opened_at=now, zone=settings.LENDER_TIME_ZONE)
-    return Dispute(
+    dispute = make(
+        Dispute,
         status=Status.CHECKING,
         ground=asked.ground,
         channel=asked.channel,
@@ -235,7 +251,7 @@ def _build(
         phone_digest=phone,
         opened_by_type=asked.actor.type,
         opened_by_id=asked.actor.id,
-        message=message,
+        message_id=message.pk if message else None,
         message_key=str(message.pk) if message else asked.selector.key(),
         selector=None if message else write_selector(asked.selector.described()),
         loan=message.loan if message else None,
@@ -246,6 +262,8 @@ def _build(
         opened_at=now,
         acknowledge_by=by.acknowledge_by.astimezone(UTC),
     )
+    dispute.message = message
+    return dispute
 
 
 def start_dispute_clocks(dispute: Dispute, *, now: datetime) -> None:

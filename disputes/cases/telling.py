@@ -13,10 +13,11 @@ from zoneinfo import ZoneInfo
 from django.conf import settings
 
 from config.fields import phone_digest
-from config.statements import Statement, run
+from config.statements import run
 from disputes.cases.models import Comment, Dispute
 from disputes.cases.reading import read_selector
-from disputes.notices.sending import NewNotice, queue_notice, queued
+from disputes.notices.models import Notice
+from disputes.notices.sending import NewNotice, new_notice, queue_notice
 from disputes.records import queries as records
 from disputes.records.reaching import Reaching
 
@@ -47,15 +48,15 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
 }
 
 
-def acknowledgement(*, dispute: Dispute, address: tuple[str, str], now: datetime) -> list[Statement]:
-    """What says that the dispute is here and what happens now, to be run in the transaction that opens it, which is
-    open. `address`: the opener's, by channel (`address_of_opener`); none where they cannot be reached."""
+def acknowledgement(*, dispute: Dispute, address: tuple[str, str], now: datetime) -> Notice | None:
+    """What says that the dispute is here and what happens now, to be written, with its topic, in the transaction that
+    opens it. `address`: the opener's, by channel (`address_of_opener`); None where they cannot be reached."""
     if not address[1]:
-        return []
+        return None
     texts = TEXTS[dispute.language]
     by = dispute.first_answer_by.astimezone(ZoneInfo(settings.LENDER_TIME_ZONE)).strftime(texts["day"])
     text = _fill(dispute, "acknowledgement", by=by)
-    return queued(_notice(dispute, kind="acknowledgement", key="1", address=address, text=text), now=now)
+    return new_notice(_notice(dispute, kind="acknowledgement", key="1", address=address, text=text), now=now)
 
 
 def tell_question(*, dispute: Dispute, comment: Comment, now: datetime) -> None:

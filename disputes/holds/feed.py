@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -14,7 +14,7 @@ from django.db import connection, transaction
 from config.api.locks import FEED_NUMBER, NAMESPACE
 from config.statements import Statement, run
 from disputes.holds.models import Change, Hold, SuppressionChange
-from disputes.notices.webhooks import Listeners, announce
+from disputes.notices.webhooks import Listeners, announced
 
 log = structlog.get_logger(__name__)
 
@@ -31,18 +31,15 @@ class _Waiting:
     rows: list[dict[str, Any]] = field(default_factory=list)
 
 
-def _outermost() -> object:
-    """The outermost block that is ours; a test case's own counts where there is no other."""
-    blocks = connection.atomic_blocks
-    ours = [block for block in blocks if not getattr(block, "_from_testcase", False)]
-    return (ours or blocks)[0]
-
-
 def _waiting() -> _Waiting:
-    found: _Waiting | None = getattr(connection, "_recourse_changes", None)
-    if found is None or found.block is not _outermost():
-        found = _Waiting(block=_outermost())
-        connection._recourse_changes = found  # type: ignore[attr-defined]
+    current = transaction.get_connection()
+    # The outermost block that is ours; a test case's own counts where there is no other.
+    blocks = current.atomic_blocks
+    outermost = next((block for block in blocks if not getattr(block, "_from_testcase", False)), None) or blocks[0]
+    found: _Waiting | None = getattr(current, "_recourse_changes", None)
+    if found is None or found.block is not outermost:
+        found = _Waiting(block=outermost)
+        current._recourse_changes = found  # type: ignore[attr-defined]
     return found
 
 
@@ -64,10 +61,12 @@ def note_change(*, kind: str, hold: Hold, keys: Sequence[str], permits_out: Sequ
     )
 
 
-def number_changes(*, listeners: Listeners | None = None, after: Sequence[Statement] = ()) -> None:
+def number_changes(
+    *, listeners: Listeners | None = None, after: Sequence[Statement] = (), at: datetime | None = None
+) -> None:
     """Writes the feed's rows of this transaction. Its owner calls it last: no lane and no row is locked after it.
     `listeners`: of webhooks, where its owner has read them; `after`: what of its own it has still to write, which goes
-    in the same call, before the lock.
+    in the same call, before the lock; `at`: when the changes were made, where its owner has asked the database.
 
     1. the webhooks of what was placed and released, after every row's lock, so that they stand in order among the
     dispute's own; 2. one advisory lock, held until the commit; 3. in the next statement the numbers. Whoever waits for
@@ -78,9 +77,9 @@ def number_changes(*, listeners: Listeners | None = None, after: Sequence[Statem
         run(*after)
         return
     rows, waiting.rows = waiting.rows, []
-    _announce(rows, listeners)
     numbered = [part for row in rows for part in _parts(row)]
-    run(*after, _lock_numbers(), Statement(_NUMBERED, [json.dumps(numbered)]))
+    webhooks = _announced(rows, listeners, at)
+    run(*after, *webhooks, _lock_numbers(), Statement(_NUMBERED, [json.dumps(numbered)]))
 
 
 def _parts(row: dict[str, Any]) -> list[dict[str, Any]]:
@@ -94,20 +93,14 @@ def _parts(row: dict[str, Any]) -> list[dict[str, Any]]:
     return [{**row, "permits_out": out[:LISTED]}, *more]
 
 
-_NUMBERED = (
-    "INSERT INTO disputes_suppressionchange (number, kind, hold_id, at, scope, reason, keys, permits_out)"
-    " SELECT nextval('disputes_suppression_number'), row.kind, row.hold, clock_timestamp(), row.scope, row.reason,"
-    " row.keys, row.permits_out"
-    " FROM jsonb_to_recordset(%s::jsonb)"
-    " AS row (kind text, hold uuid, scope text, reason text, keys text[], permits_out jsonb)"
-)
+_NUMBERED = "SELECT disputes_number_changes(%s::jsonb)"
 
 
 def _lock_numbers() -> Statement:
     return Statement("SELECT pg_advisory_xact_lock(%s, %s)", [NAMESPACE, FEED_NUMBER])
 
 
-def _announce(rows: Sequence[dict[str, Any]], listeners: Listeners | None) -> None:
+def _announced(rows: Sequence[dict[str, Any]], listeners: Listeners | None, at: datetime | None) -> Iterator[Statement]:
     """`hold.placed` and `hold.released`, in order for one dispute, or for the hold where it has none. What a hold
     covers is told by the feed, which asks for a right of its own."""
     told = [row for row in rows if row["kind"] in (Change.PLACED, Change.RELEASED)]
@@ -118,10 +111,10 @@ def _announce(rows: Sequence[dict[str, Any]], listeners: Listeners | None) -> No
         run(listeners.asked)
     if not listeners.asked.rows:
         return
-    at = _clock()
+    at = at or _clock()
     for row in told:
         said = {name: row[name] for name in ("scope", "reason", "permits_out", "dispute")}
-        announce(
+        yield from announced(
             event=f"hold.{row['kind']}",
             key=row["dispute"] or row["hold"],
             data={"hold": {"id": row["hold"], **said}},

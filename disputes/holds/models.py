@@ -85,7 +85,7 @@ class HoldCover(models.Model):
     """
 
     id = models.BigAutoField(primary_key=True)
-    hold = models.ForeignKey(Hold, on_delete=models.PROTECT, related_name="covers")
+    hold = models.ForeignKey(Hold, on_delete=models.PROTECT, related_name="covers", db_index=False)  # the constraint's
     key = models.CharField(max_length=210, db_collation="C")
     since = models.DateTimeField()
     released_at = models.DateTimeField(null=True, blank=True)

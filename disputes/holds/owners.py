@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from config.statements import Statement, run
+from disputes.holds.arrays import array_of_texts
 from disputes.holds.scopes import Covers
 from disputes.lanes.locking import lane_of_customer, lane_of_loan, lane_of_phone
 
@@ -39,13 +40,10 @@ class Owned:
         return lanes | lanes_of_keys(self.keys())
 
 
-_OWNERS = "SELECT loan.external_id, loan.customer FROM disputes_loan AS loan WHERE loan.external_id = ANY (%s::text[])"
-# A loan that moves between the two statements has a phone of the one owner and not the lane of the other's: whoever
-# reads again under the lanes finds another answer than this one, and begins again.
-_PHONES = (
-    "SELECT customer, digest FROM disputes_customerphone WHERE role = 'own' AND customer = ANY ("
-    "ARRAY(SELECT customer FROM disputes_loan WHERE external_id = ANY (%s::text[])) || %s::text[])"
-)
+# The function keeps its plans. It reads loans and phones by two statements: a loan that moves between them has a phone
+# of the one owner and not the lane of the other's, so whoever reads again under the lanes finds another answer than
+# this one, and begins again.
+_OWNED = "SELECT loan, owner, digest FROM disputes_owned(%s::text[], %s::text[])"
 
 
 class Asked:
@@ -54,17 +52,15 @@ class Asked:
     def __init__(self, covers: Covers) -> None:
         loans, whose = sorted(covers.loans), sorted(covers.customers | covers.persons)
         self._covers = covers
-        self._owners = Statement(_OWNERS, [loans])
-        self._phones = Statement(_PHONES, [loans, whose])
-        self.statements = (self._owners, self._phones) if loans or whose else ()
+        self._asked = Statement(_OWNED, [array_of_texts(loans), array_of_texts(whose)])
+        self.statements = (self._asked,) if loans or whose else ()
 
     def answer(self) -> Owned:
-        owner = dict.fromkeys(self._covers.loans) | dict(self._owners.rows)
-        return Owned(
-            covers=self._covers,
-            owner=frozenset(owner.items()),
-            phones=frozenset((customer, bytes(digest)) for customer, digest in self._phones.rows),
-        )
+        """Rows without a digest are loans, the others own phones."""
+        owner: dict[str, str | None] = dict.fromkeys(self._covers.loans)
+        owner |= {loan: customer for loan, customer, digest in self._asked.rows if digest is None}
+        phones = ((customer, bytes(digest)) for _, customer, digest in self._asked.rows if digest is not None)
+        return Owned(covers=self._covers, owner=frozenset(owner.items()), phones=frozenset(phones))
 
 
 def resolve(covers: Covers) -> Owned:

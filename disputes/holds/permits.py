@@ -74,12 +74,13 @@ def permits_touched(*, keys: Iterable[str]) -> Statement:
     covers = covers_of_keys(keys)
     return Statement(
         "SELECT id, request_id, loan, channel, category, vendor, granted_at, expires_at,"
-        " customer, phone_digest, sending_rule, reply_to, owner FROM disputes_permits_out(%s, %s, %s, %s, %s)",
+        " customer, phone_digest, sending_rule, reply_to, owner"
+        " FROM disputes_permits_out(%s::text[], %s::text[], %s::bytea[], %s::text[], %s)",
         [
-            list(covers.loans),
-            list(covers.customers | covers.persons),
-            list(covers.phones | covers.person_phones),
-            list(covers.rules),
+            array_of_texts(covers.loans),
+            array_of_texts(covers.customers | covers.persons),
+            array_of_digests(covers.phones | covers.person_phones),
+            array_of_texts(covers.rules),
             # For the partitions alone: what is out is decided by the database's clock.
             timedelta(seconds=LONGEST) + CLOCKS_DIFFER,
         ],

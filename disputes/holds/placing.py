@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from config.api.idempotency import BeginAgain
-from config.statements import Statement, insert, run
+from config.statements import Row, Statement, insert, make, run
 from disputes.holds import owners, scopes
 from disputes.holds.feed import note_change, number_changes
 from disputes.holds.models import Change, Hold, HoldCover, Source
@@ -22,7 +22,7 @@ from disputes.holds.permits import PermitOut, permits_covered, permits_touched
 from disputes.holds.policies import pack_in_force
 from disputes.holds.scopes import Covers
 from disputes.holds.stopping import HoldFact
-from disputes.journal.recording import SERVICE, Actor, event
+from disputes.journal.recording import SERVICE, Actor, event_row, written
 from disputes.lanes.locking import take_lanes, take_rules
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "number_changes",
     "permits_still_out",
     "place_hold",
+    "prepare_hold",
     "release_hold",
     "widen_hold",
 ]
@@ -58,17 +59,44 @@ def place_hold(
     now: datetime,
     dispute: uuid.UUID | None = None,
     why: str = "",
-    owned: Owned | None = None,
-    beside: Sequence[Statement] = (),
-    writes: list[Statement] | None = None,
 ) -> PlacedHold:
     """Places a hold. From the commit on no permit that it covers is granted; those granted before are in `permits_out`.
+
+    1. to 3. as `prepare_hold`, and may raise BeginAgain; 4. writes hold, what it covers and its event. `number_changes`
+    comes at the end of the transaction.
+    """
+    placed, told = prepare_hold(
+        source=source, scope=scope, reason=reason, covers=covers, actor=actor, now=now, dispute=dispute, why=why
+    )
+    hold = placed.hold
+    covering = Statement(
+        "INSERT INTO disputes_holdcover (hold_id, key, since) SELECT %s, unnest(%s::text[]), %s",
+        [hold.pk, list(placed.keys), hold.placed_at],
+    )
+    run(insert(hold), covering, written(told))
+    return placed
+
+
+def prepare_hold(
+    *,
+    source: str,
+    scope: str,
+    reason: str,
+    covers: Covers,
+    actor: Actor,
+    now: datetime,
+    dispute: uuid.UUID | None = None,
+    why: str = "",
+    owned: Owned | None = None,
+    beside: Sequence[Statement] = (),
+) -> tuple[PlacedHold, Row]:
+    """As `place_hold`, for who writes the hold and what it covers, with others, in the same transaction; and the row of
+    its event.
 
     1. who owns what it covers, and so its lanes: asked, or `owned` where it was read a moment ago; 2. takes them,
     waiting, and the locks of the sending rules that it covers; 3. in one call after that: who owns it now, the clock,
     the permits then out, and what the transaction's owner reads `beside`; another owner → raises BeginAgain, and the
-    transaction's owner rolls back and calls again; 4. hold, what it covers and its event: written, or added to `writes`
-    for the transaction's owner to run with their own. `number_changes` comes at the end of the transaction.
+    transaction's owner rolls back and calls again.
 
     `now` is not used for order: a hold bears the database's time under the lanes; its event stands at `now`, among the
     others that the same act writes.
@@ -77,20 +105,19 @@ def place_hold(
         raise ValueError("a hold covers something")
     under = _lock(covers, owned=owned, beside=beside)
     keys, at = under.keys, under.at
-    hold = Hold(
-        source=source, scope=scope, reason=reason, why=why, dispute=dispute, placed_at=at, placed_by=_name(actor)
+    hold = make(
+        Hold,
+        source=source,
+        scope=scope,
+        reason=reason,
+        why=why,
+        dispute=dispute,
+        placed_at=at,
+        placed_by=_name(actor),
     )
     out = _permits_out(hold, keys, at, touched=under.touched)
-    covering = Statement(
-        "INSERT INTO disputes_holdcover (hold_id, key, since) SELECT %s, unnest(%s::text[]), %s",
-        [hold.pk, list(keys), at],
-    )
     told = _tell(hold=hold, kind=Change.PLACED, keys=keys, out=out, actor=actor, at=now)
-    if writes is None:
-        run(insert(hold), covering, told)
-    else:
-        writes += [insert(hold), covering, told]
-    return PlacedHold(hold=hold, keys=keys, permits_out=out)
+    return PlacedHold(hold=hold, keys=keys, permits_out=out), told
 
 
 def widen_hold(*, hold: Hold, covers: Covers, actor: Actor = SERVICE, now: datetime) -> PlacedHold:
@@ -112,7 +139,7 @@ def widen_hold(*, hold: Hold, covers: Covers, actor: Actor = SERVICE, now: datet
     standing.scope = scopes.scope_of_keys(whole)
     standing.save(update_fields=["scope"])
     out = _permits_out(standing, whole, at, touched=under.touched)
-    run(_tell(hold=standing, kind=Change.CHANGED, keys=whole, out=out, actor=actor, at=now))
+    run(written(_tell(hold=standing, kind=Change.CHANGED, keys=whole, out=out, actor=actor, at=now)))
     return PlacedHold(hold=standing, keys=whole, permits_out=out)
 
 
@@ -130,7 +157,7 @@ def release_hold(*, hold: Hold, actor: Actor, reason: str, now: datetime, words:
         return False
     HoldCover.objects.filter(hold=hold, released_at__isnull=True).update(released_at=at)
     hold.refresh_from_db()
-    run(_tell(hold=hold, kind=Change.RELEASED, keys=keys, out=(), actor=actor, at=now, why=reason))
+    run(written(_tell(hold=hold, kind=Change.RELEASED, keys=keys, out=(), actor=actor, at=now, why=reason)))
     return True
 
 
@@ -143,7 +170,7 @@ def change_reason(*, hold: Hold, reason: str, now: datetime, actor: Actor = SERV
     if not changed:
         return False
     hold.refresh_from_db()
-    run(_tell(hold=hold, kind=Change.CHANGED, keys=keys, out=(), actor=actor, at=now))
+    run(written(_tell(hold=hold, kind=Change.CHANGED, keys=keys, out=(), actor=actor, at=now)))
     return True
 
 
@@ -214,6 +241,8 @@ def _keys_of(hold: Hold) -> list[str]:
 def _permits_out(
     hold: Hold, keys: Sequence[str], at: datetime, *, touched: Statement | None = None
 ) -> tuple[PermitOut, ...]:
+    if touched is not None and not touched.rows:
+        return ()
     fact = HoldFact(reason=hold.reason, source=hold.source, why=hold.why)
     return permits_covered(keys=keys, hold=fact, pack=pack_in_force(at=at), touched=touched)
 
@@ -243,10 +272,10 @@ def _tell(
     actor: Actor,
     at: datetime,
     why: str = "",
-) -> Statement:
-    """Keeps the feed's row for later; what writes the event is the caller's to run."""
+) -> Row:
+    """Keeps the feed's row for later; the event is the caller's to write."""
     data: dict[str, Any] = {"scope": hold.scope, "reason": hold.reason, "permits_out": len(out)}
     if why:
         data["why"] = why
     note_change(kind=kind, hold=hold, keys=list(keys), permits_out=[permit.render() for permit in out])
-    return event(subject_type="hold", subject_id=hold.pk, kind=f"hold.{kind}", actor=actor, at=at, data=data)
+    return event_row(subject_type="hold", subject_id=hold.pk, kind=f"hold.{kind}", actor=actor, at=at, data=data)

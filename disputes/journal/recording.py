@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from config.statements import Statement, run
+from config.statements import Row, Statement, run
 from disputes.journal.models import Event
 
 
@@ -36,11 +36,40 @@ def event(
 ) -> Statement:
     """What writes one event, to be run in the transaction of what it tells of. `data` holds no personal data: ids,
     codes, instants."""
-    return Statement(
-        "INSERT INTO disputes_event (subject_type, subject_id, kind, at, actor_type, actor_id, data)"
-        " VALUES (%s, %s, %s, %s, %s, %s, %s)",
-        [subject_type, subject_id, kind, at, actor.type, actor.id, json.dumps(dict(data or {}))],
-    )
+    row = event_row(subject_type=subject_type, subject_id=subject_id, kind=kind, actor=actor, at=at, data=data)
+    return written(row)
+
+
+def event_row(
+    *,
+    subject_type: str,
+    subject_id: uuid.UUID,
+    kind: str,
+    actor: Actor,
+    at: datetime,
+    data: Mapping[str, Any] | None = None,
+) -> Row:
+    """The event's row, for who writes it with others. As `event` otherwise."""
+    return {
+        "subject_type": subject_type,
+        "subject_id": subject_id,
+        "kind": kind,
+        "at": at,
+        "actor_type": actor.type,
+        "actor_id": actor.id,
+        "data": dict(data or {}),
+    }
+
+
+def written(row: Row) -> Statement:
+    """What writes an `event_row`."""
+    return Statement(_WRITTEN, [*list(row.values())[:-1], json.dumps(row["data"])])
+
+
+_WRITTEN = (
+    "INSERT INTO disputes_event (subject_type, subject_id, kind, at, actor_type, actor_id, data)"
+    " VALUES (%s, %s, %s, %s, %s, %s, %s)"
+)
 
 
 def record_event(

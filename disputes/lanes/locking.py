@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from django.db import connection
+from django.db import connection, transaction
 
 from config.api.locks import RULES_NAMESPACE
 from config.statements import Statement, run
@@ -108,8 +108,9 @@ def _lock(wanted: list[int], how: str, then: Sequence[Statement] = ()) -> set[in
         return set()
     check_outermost()
     lanes = Statement(
-        f"SELECT n, current_setting('transaction_isolation') FROM disputes_lane WHERE n = ANY(%s) ORDER BY n {how}",
-        [wanted],
+        f"SELECT n, current_setting('transaction_isolation') FROM disputes_lane"
+        f" WHERE n = ANY(%s::int[]) ORDER BY n {how}",
+        [f"{{{','.join(map(str, wanted))}}}"],
     )
     run(lanes, *then)
     _check_levels({level for _, level in lanes.rows})
@@ -127,12 +128,13 @@ def check_outermost() -> None:
     A row locked inside a savepoint is freed when the savepoint rolls back. The blocks that a test case wraps around a
     test are not ours.
     """
-    if not connection.in_atomic_block:
+    current = transaction.get_connection()
+    if not current.in_atomic_block:
         raise NotOutermost("a lane outside a transaction is freed with its statement")
-    savepoints = [None, *connection.savepoint_ids]
+    savepoints = [None, *current.savepoint_ids]
     ours = [
         savepoint
-        for block, savepoint in zip(connection.atomic_blocks, savepoints, strict=False)
+        for block, savepoint in zip(current.atomic_blocks, savepoints, strict=False)
         if not getattr(block, "_from_testcase", False)
     ]
     if any(ours[1:]):

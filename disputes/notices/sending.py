@@ -18,7 +18,7 @@ from django.db.models import F
 from django.db.models.functions import Now
 
 from config.fields import keyring, phone_digest
-from config.statements import Statement, insert, run
+from config.statements import Row, Statement, insert, make, run
 from config.values.ciphertext import digest
 from config.values.email import is_email
 from disputes.notices import hooks
@@ -74,7 +74,23 @@ def queued(new: NewNotice, *, now: datetime) -> list[Statement]:
     in the transaction of its cause, which is open."""
     if not transaction.get_connection().in_atomic_block:
         raise RuntimeError("a notice is queued in the transaction that causes it")
-    notice = Notice(
+    notice = new_notice(new, now=now)
+    topic = topic_of(notice)
+    # ON CONFLICT waits for whoever writes the same notice now, so that the next statement sees which of two is there.
+    telling = queue.topics(
+        topic=topic["topic"],
+        payloads={topic["key"]: topic["payload"]},
+        where="EXISTS (SELECT FROM disputes_notice WHERE id = %s)",
+        parameters=[notice.pk],
+    )
+    return [insert(notice, ending="ON CONFLICT DO NOTHING"), telling]
+
+
+def new_notice(new: NewNotice, *, now: datetime) -> Notice:
+    """As `queue_notice`: the notice, for who writes it and its topic (`topic_of`) with others. It must be the first of
+    its (kind, subject, key)."""
+    return make(
+        Notice,
         kind=new.kind,
         subject=new.subject,
         key=new.key,
@@ -86,14 +102,11 @@ def queued(new: NewNotice, *, now: datetime) -> list[Statement]:
         text=new.text,
         queued_at=now,
     )
-    # ON CONFLICT waits for whoever writes the same notice now, so that the next statement sees which of two is there.
-    telling = queue.topics(
-        topic="notice.queued",
-        payloads={str(notice.pk): {"notice": str(notice.pk)}},
-        where="EXISTS (SELECT FROM disputes_notice WHERE id = %s)",
-        parameters=[notice.pk],
-    )
-    return [insert(notice, ending="ON CONFLICT DO NOTHING"), telling]
+
+
+def topic_of(notice: Notice) -> Row:
+    """The topic by which a worker hears of a notice that is queued."""
+    return queue.row_of(topic="notice.queued", key=str(notice.pk), payload={"notice": str(notice.pk)})
 
 
 def _digest_of(channel: str, address: str) -> bytes:

@@ -17,11 +17,11 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet
-from django.db.models.functions import Now
 
-from config.statements import Statement, run
+from config.statements import Statement, as_json, run
+from config.values.ids import new_id
 from disputes.notices.addresses import check_url
-from disputes.notices.models import WebhookDelivery, WebhookEndpoint, WebhookMessage
+from disputes.notices.models import WebhookEndpoint
 from disputes.outbox import queue
 
 EVENTS = (
@@ -54,6 +54,10 @@ class Listeners:
     def __init__(self) -> None:
         self.asked = Statement("SELECT id, events FROM disputes_webhookendpoint WHERE enabled ORDER BY id")
 
+    def told(self, endpoints: Sequence[tuple[uuid.UUID, Sequence[str]]]) -> None:
+        """What was asked in other words than `asked`: endpoints, with the events that each wants."""
+        self.asked.rows = list(endpoints)
+
     def of(self, event: str) -> list[uuid.UUID]:
         """Those that want the event."""
         return [endpoint for endpoint, events in self.asked.rows if not events or event in events]
@@ -61,36 +65,46 @@ class Listeners:
 
 def announce(
     *, event: str, key: str, data: Mapping[str, Any], at: datetime, listeners: Listeners | None = None
-) -> WebhookMessage | None:
-    """Writes one event for every endpoint that wants it; None where none does. Needs the transaction of its cause.
+) -> bool:
+    """Writes one event for every endpoint that wants it; False where none does. Needs the transaction of its cause.
 
     `key`: within it the order of the calls is the order of delivery, so whoever announces about a dispute holds its
     row's lock and gives its id; `data`: JSON without personal data; `at`: aware, when it happened. Topic
     `webhook.queued` for each endpoint. `listeners`: where whoever announces several things has read them. Raises
     ValueError for an event that is not in EVENTS.
     """
+    if listeners is None:
+        listeners = Listeners()
+        run(listeners.asked)
+    writes = announced(event=event, key=key, data=data, at=at, listeners=listeners)
+    run(*writes)
+    return bool(writes)
+
+
+def announced(
+    *, event: str, key: str, data: Mapping[str, Any], at: datetime, listeners: Listeners
+) -> Sequence[Statement]:
+    """As `announce`: what writes the event, to be run in the transaction of its cause, which is open; nothing where no
+    endpoint wants it."""
     if event not in EVENTS:
         raise ValueError(f"no such event: {event}")
     if not transaction.get_connection().in_atomic_block:
         raise RuntimeError("an event is announced in the transaction that causes it")
-    if listeners is None:
-        listeners = Listeners()
-        run(listeners.asked)
     listening = listeners.of(event)
     if not listening:
-        return None
+        return ()
     said = {"type": event, "timestamp": at.astimezone(UTC).isoformat().replace("+00:00", "Z"), "data": data}
-    body = json.dumps(said, ensure_ascii=False, separators=(",", ":"))
-    message = WebhookMessage.objects.create(event=event, key=key, body=body, created_at=Now())
-    WebhookDelivery.objects.bulk_create(
-        WebhookDelivery(endpoint_id=one, message=message, key=key, next_at=at, retry_until=Now() + RETRY_FOR)
-        for one in listening
-    )
-    queue.put_many(
-        topic="webhook.queued",
-        payloads={f"{one}:{message.seq}": {"endpoint": str(one), "key": key} for one in listening},
-    )
-    return message
+    told = {
+        "webhook_id": new_id(),
+        "event": event,
+        "key": key,
+        "body": json.dumps(said, ensure_ascii=False, separators=(",", ":")),
+        "at": at,
+        "deliveries": [{"id": new_id(), "endpoint": endpoint} for endpoint in listening],
+    }
+    written = Statement("SELECT topic FROM disputes_announce(%s::jsonb, %s) AS topic", [as_json(told), RETRY_FOR])
+    queue.send_on_commit(written)
+    return (written,)
 
 
 def endpoints() -> QuerySet[WebhookEndpoint]:

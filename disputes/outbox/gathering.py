@@ -18,7 +18,7 @@ import structlog
 
 log = structlog.get_logger(__name__)
 
-GATHERED_FOR = 0.05
+GATHERED_FOR = 0.1
 """Seconds. Far below what a check takes, and several transactions of a busy process."""
 MOST = 10_000
 """How many topics may wait while a broker is slow; those beyond are left to the sweeper."""

@@ -33,7 +33,7 @@ PUSH_AHEAD = timedelta(hours=1)
 FIRST_RETRIES = (timedelta(seconds=15), timedelta(minutes=1), timedelta(minutes=10))
 KEEP_DONE = timedelta(days=7)
 SWEEP_AT_ONCE = 500
-TOGETHER = 8
+TOGETHER = 16
 """How many topics one task names: its worker delivers them one after the other, and handing a task over costs as much
 as several statements."""
 LEAVE_AFTER = 5.0

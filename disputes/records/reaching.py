@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Any
 
 from django.conf import settings
 
@@ -60,6 +61,11 @@ class Reaching:
             [self._wanted],
         )
         self.asked = (self._known, self._phones)
+
+    def told(self, *, known: Sequence[tuple[Any, ...]], phones: Sequence[tuple[Any, ...]]) -> None:
+        """What was asked in other words than `asked`. `known`: (customer, language, version, sealed); `phones`:
+        (customer, digest, first, until) of their own ones, the last two dates or None."""
+        self._known.rows, self._phones.rows = list(known), list(phones)
 
     def language_of(self, customer: str) -> str | None:
         """``zh-hans`` or ``en``; None where the records say neither."""

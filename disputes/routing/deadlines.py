@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from functools import lru_cache
 from typing import Any
 
 from django.conf import settings
 from django.db import transaction
 
-from config.statements import Statement, insert, run
+from config.statements import Statement, insert, make, run
 from disputes.journal.recording import SERVICE, record_events
 from disputes.outbox import queue
 from disputes.policy.packs import Pack
@@ -44,18 +46,26 @@ class Calendars:
             f"SELECT {', '.join(_CALENDAR)} FROM disputes_calendar WHERE id = (SELECT min(id) FROM disputes_calendar)"
             " OR id IN (SELECT calendar_id FROM disputes_queue) ORDER BY id"
         )
+        self._known: Mapping[int, Calendar] | None = None
         self.asked = (self._queues, self._calendars)
+
+    def told(self, *, queues: str | None, calendars: str | None) -> None:
+        """What was asked in other words than `asked`, as JSON; None where there is none. `queues`: arrays of languages,
+        grounds, products and calendar; `calendars`: objects."""
+        self._queues.rows, self._known = _read_queues(queues or "[]"), _read_calendars(calendars or "[]")
 
     def of(self, needs: Needs | None) -> Calendar:
         """The calendar of the first queue that takes such a case; without `needs`, or where the queue has none, the
         lender's own, which is made where there is none. Needs a transaction."""
-        known = {row[0]: row for row in self._calendars.rows}
+        known = self._known
+        if known is None:
+            known = {row[0]: _as_calendar(row) for row in self._calendars.rows}
         for languages, grounds, products, calendar in self._queues.rows:
             if needs is not None and needs.suit(languages=languages, grounds=grounds, products=products):
                 if calendar is not None:
-                    return _as_calendar(known[calendar])
+                    return known[calendar]
                 break
-        return _as_calendar(known[min(known)]) if known else default_calendar()
+        return known[min(known)] if known else default_calendar()
 
 
 _CALENDAR = [one.attname for one in Calendar._meta.concrete_fields]
@@ -65,6 +75,21 @@ def _as_calendar(row: tuple[Any, ...]) -> Calendar:
     said = dict(zip(_CALENDAR, row, strict=True))
     said["hours"], said["extra_days"] = json.loads(said["hours"]), json.loads(said["extra_days"])
     return Calendar.from_db("default", _CALENDAR, tuple(said.values()))
+
+
+# What the database said is kept as read by its words: they are the same until somebody changes a queue or a calendar.
+@lru_cache(maxsize=8)
+def _read_queues(said: str) -> list[tuple[Any, ...]]:
+    return [tuple(row) for row in json.loads(said)]
+
+
+@lru_cache(maxsize=8)
+def _read_calendars(said: str) -> Mapping[int, Calendar]:
+    calendars = {}
+    for row in json.loads(said):
+        row["days_off"] = [date.fromisoformat(day) for day in row["days_off"]]
+        calendars[row["id"]] = Calendar.from_db("default", _CALENDAR, tuple(row[name] for name in _CALENDAR))
+    return calendars
 
 
 def start_clocks(
@@ -77,14 +102,16 @@ def start_clocks(
     """
     calendars = Calendars()
     run(*calendars.asked)
-    due, writes = started_clocks(dispute=dispute, pack=pack, opened_at=opened_at, calendar=calendars.of(needs))
-    run(writes)
+    due, clocks = started_clocks(dispute=dispute, pack=pack, opened_at=opened_at, calendar=calendars.of(needs))
+    run(insert(*clocks, ending=_BEGIN_ANEW))
     return due
 
 
-def started_clocks(*, dispute: uuid.UUID, pack: Pack, opened_at: datetime, calendar: Calendar) -> tuple[Due, Statement]:
-    """As `start_clocks`, with the calendar that business time runs on: when both are due, and what writes them, to be
-    run in the transaction that opens the dispute."""
+def started_clocks(
+    *, dispute: uuid.UUID, pack: Pack, opened_at: datetime, calendar: Calendar
+) -> tuple[Due, list[Clock]]:
+    """As `start_clocks`, with the calendar that business time runs on: when both are due, and the clocks, to be written
+    in the transaction that opens the dispute."""
     started = opened_at.astimezone(UTC).replace(microsecond=0)
     by = deadlines(pack=pack, opened_at=started, zone=settings.LENDER_TIME_ZONE)
     terms = (
@@ -93,18 +120,24 @@ def started_clocks(*, dispute: uuid.UUID, pack: Pack, opened_at: datetime, calen
     )
     due = {}
     for kind, runs_on, hours, calendar_due in terms:
-        clock = Clock(dispute=dispute, kind=kind, business=runs_on == "business", started_at=started)
-        clock.pack = f"{pack.name} {pack.version}"[:80]
-        clock.running_from = started
+        clock = make(
+            Clock,
+            dispute=dispute,
+            kind=kind,
+            business=runs_on == "business",
+            started_at=started,
+            running_from=started,
+            pack=f"{pack.name} {pack.version}"[:80],
+        )
         if clock.business:
-            clock.calendar, clock.budget = calendar, hours * 3600
+            clock.calendar_id, clock.budget = calendar.pk, hours * 3600
             _run_on(clock, calendar)
         else:
             clock.due_at = calendar_due.astimezone(UTC)
             _set_alarm(clock, clock.due_at - (clock.due_at - started) * WARN_WITH)
         due[kind] = clock
     both = Due(first_answer_by=due[ClockKind.FIRST_ANSWER].due_at, decide_by=due[ClockKind.DECIDE].due_at)
-    return both, insert(*due.values(), ending=_BEGIN_ANEW)
+    return both, list(due.values())
 
 
 _ANEW = [one.column for one in Clock._meta.concrete_fields if one.attname not in ("id", "dispute", "kind", "round")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from datetime import UTC, datetime
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from config.statements import Statement, insert, run
+from config.statements import Statement, as_json, as_row, insert, make, run
 from config.values.ids import new_id
 from disputes.cases.models import Dispute
 from disputes.holds.models import Hold
@@ -145,3 +146,47 @@ class TestAStatementAfterALock:
             " WHERE other.topic = 'other'"
         )
         assert self.seen(both) == "before"
+
+
+class TestANewObject:
+    @pytest.mark.parametrize(
+        ("model", "values"),
+        [
+            (Dispute, {"status": "checking", "message_id": new_id(), "watching": ["loan:L1"]}),
+            (Clock, {"kind": "decide", "business": True, "started_at": AT}),
+            (Notice, {"kind": "k", "text": "sealed", "address_digest": b"\1" * 17}),
+            (Hold, {"source": "manual"}),
+            (OutboxTopic, {"topic": "t"}),
+        ],
+    )
+    def test_is_as_its_model_makes_it(self, model: type[Any], values: dict[str, Any]) -> None:
+        made, plain = make(model, **values), model(**values)
+        for field in model._meta.concrete_fields:
+            ours, theirs = (getattr(one, field.attname) for one in (made, plain))
+            anew = field.has_default() and callable(field.default) and field.attname not in values
+            if anew or field.has_db_default():
+                assert type(ours) is type(theirs)
+            else:
+                assert repr(ours) == repr(theirs)
+        assert made._state.adding
+        assert make(model).pk != make(model).pk or made.pk is None
+
+    def test_shares_nothing_that_can_be_changed(self) -> None:
+        one, other = make(Dispute), make(Dispute)
+        one.watching.append("loan:L1")
+        assert other.watching == []
+
+    def test_refuses_what_its_model_has_not(self) -> None:
+        with pytest.raises(TypeError, match="colour"):
+            make(Hold, colour="red")
+
+
+class TestARow:
+    def test_is_what_would_be_written_but_null_and_what_the_database_makes(self) -> None:
+        sealed = dict.fromkeys(("address", "subject_line", "text"), "sealed")
+        row = as_row(make(Notice, kind="k", address_digest=b"\1\2", queued_at=AT, **sealed))
+        assert row["address_digest"] == "\\x0102"
+        assert row["text"].startswith("\\x")
+        assert "sealed" not in row["text"]
+        assert not {"claimed_until", "provider_ref", "delivered_at"} & row.keys()
+        assert json.loads(as_json(row))["queued_at"] == "2026-11-28T09:00:00.123456Z"

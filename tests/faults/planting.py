@@ -12,7 +12,7 @@ from django.db.backends.signals import connection_created
 BEFORE = {"INSERT INTO disputes_permit": "granting"}
 AFTER = {
     "SELECT external_id, customer FROM disputes_loan": "owners",
-    "INSERT INTO disputes_suppressionchange": "numbered",
+    "SELECT disputes_number_changes": "numbered",
 }
 """How a statement of a call of the database begins → the stop before or after it."""
 

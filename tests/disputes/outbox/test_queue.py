@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
 
 import pytest
@@ -143,6 +144,17 @@ class TestATaskOfSeveralTopics:
         with pytest.raises(RuntimeError):
             queue.deliver_each(topic_ids=rows, subscribers={"probe": [("ear", ear)]})
         assert (len(ear.heard), sent) == (1, [rows[1:]])
+
+    def test_that_took_long_gives_those_that_are_left_a_task_of_their_own(self, sent, monkeypatch):
+        monkeypatch.setattr(queue, "LEAVE_AFTER", 0.05)
+        rows, heard = [put_one(key=key).pk for key in "abc"], list[dict]()
+
+        def slow(payload) -> None:
+            time.sleep(0.03)
+            heard.append(dict(payload))
+
+        queue.deliver_each(topic_ids=rows, subscribers={"probe": [("slow", slow)]})
+        assert (len(heard), sent) == (2, [rows[2:]])
 
 
 @pytest.mark.django_db
