@@ -96,10 +96,12 @@ def permits_covered(
     One that was handed back is out no longer; one whose message is recorded already is listed all the same. A permit
     for a loan that has moved since it was granted is found by the loan's owner of now, as the gate would find him.
     """
-    covers = covers_of_keys(keys)
     if touched is None:
         touched = permits_touched(keys=keys)
         run(touched)
+    if not touched.rows:
+        return ()
+    covers = covers_of_keys(keys)
     out: dict[uuid.UUID, PermitOut] = {}
     for *shown, customer, phone, rule, reply_to, owner in touched.rows:
         permit = PermitOut(**dict(zip(_SHOWN, shown, strict=True)))

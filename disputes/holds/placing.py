@@ -241,8 +241,6 @@ def _keys_of(hold: Hold) -> list[str]:
 def _permits_out(
     hold: Hold, keys: Sequence[str], at: datetime, *, touched: Statement | None = None
 ) -> tuple[PermitOut, ...]:
-    if touched is not None and not touched.rows:
-        return ()
     fact = HoldFact(reason=hold.reason, source=hold.source, why=hold.why)
     return permits_covered(keys=keys, hold=fact, pack=pack_in_force(at=at), touched=touched)
 
