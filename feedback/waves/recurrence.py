@@ -106,6 +106,10 @@ def _compiled(recurrence: Recurrence) -> rrule.rrule:
     for name, text in parts.items():
         option, read = _READERS[name]
         options[option] = read(text, recurrence.zone)
+    in_week = max(1, len(_days(parts.get("BYDAY", ""))))
+    if frequency == "WEEKLY" and min(map(abs, options.get("bysetpos", [1]))) > in_week:
+        # Found out here at once, and not by a walk through all weeks.
+        raise BadRule("A week has fewer of these days than BYSETPOS counts.")
     # The calendar ends in 9999: a search that finds nothing would walk there.
     options.setdefault("until", None)
     if options["until"] is None and "count" not in options:

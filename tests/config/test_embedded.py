@@ -117,7 +117,8 @@ with embedded.in_use(home):
 
 
 IN_USE = """
-import sys, time; from pathlib import Path; from config import embedded
+import signal, sys, time; from pathlib import Path; from config import embedded
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job, and all it runs, ignore it
 home = embedded.Home(directory=Path(sys.argv[1]))
 print("begins", flush=True)
 with embedded.in_use(home):

@@ -73,6 +73,7 @@ def test_a_time_that_does_not_exist_moves_forward_and_one_that_comes_twice_is_th
         "FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30",
         "FREQ=DAILY;INTERVAL=7;BYDAY=MO",
         "FREQ=WEEKLY;BYDAY=MO;BYSETPOS=5",
+        "FREQ=WEEKLY;BYMONTH=3;BYSETPOS=-2",
         "FREQ=MONTHLY;BYDAY=6MO",
         "FREQ=DAILY;UNTIL=20201301",
         "FREQ=DAILY;UNTIL=99991231T235959Z",
@@ -82,10 +83,10 @@ def test_a_time_that_does_not_exist_moves_forward_and_one_that_comes_twice_is_th
     ],
 )
 def test_a_rule_that_never_ends_or_never_comes_is_refused_at_once(text: str) -> None:
-    begun = clock.monotonic()
+    begun = clock.process_time()
     with pytest.raises(BadRule):
         rule(text)
-    assert clock.monotonic() - begun < 5
+    assert clock.process_time() - begun < 5
 
 
 def test_a_zone_that_is_none_is_refused() -> None:
