@@ -360,7 +360,21 @@ class TestALoanThatChangesHands:
         return noting
 
     def test_so_it_does_of_a_batch(self) -> None:
-        self.both_have_phone_one()
+        answer = self.asked_for_two_while_the_first_moves()
+        assert answer.permit is not None
+        assert Permit.objects.get(pk=answer.permit.id).customer == "C2"
+        assert self.free == [True, False], "the other's permit in the first round, this one under its new owner's lane"
+
+    def test_control_of_a_batch_without_comparing_owners(self) -> None:
+        with patch.object(reading.Reading, "_owned_as", lambda read, items, before: True):
+            assert self.asked_for_two_while_the_first_moves().permit is not None
+        assert self.free == [True], "nobody kept the new owner's holds away"
+
+    def asked_for_two_while_the_first_moves(self) -> gate.Answer:
+        """The answer about the first of two customers' loans, which a third one owns from the moment on at which the
+        owners were read; `free`: whether that one's lane was, when permits were written."""
+        scene.lender(customers=3, loans=1)
+        scene.CustomerPhone.objects.create(customer="C2", digest=scene.digest(1), role="own")
         moved: list[Any] = []
         read = reading.read_owners
 
@@ -370,11 +384,11 @@ class TestALoanThatChangesHands:
                 moved.append(at_once([lambda: self.move("L11", "C2", before="C1")]))
             return found
 
-        with patch.object(reading, "read_owners", then_it_moves):
-            answer = scene.ask(scene.item(1), scene.item(2))[0]
+        noting = self.write_where_nobody_has(locking.lane_of_customer("C2"))
+        with patch.object(reading, "read_owners", then_it_moves), patch.object(gate, "write_grants", noting):
+            answer = scene.ask(scene.item(1), scene.item(3))[0]
         assert moved == [[None]]
-        assert answer.permit is not None
-        assert Permit.objects.get(pk=answer.permit.id).customer == "C2"
+        return answer
 
     def test_the_dispute_begins_again(self) -> None:
         from disputes.holds import owners
