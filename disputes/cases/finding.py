@@ -130,9 +130,11 @@ class Search:
     with others; nothing where the message is not named at all."""
 
     def __init__(self, selector: Selector) -> None:
-        self._near = at = selector.received_at
+        self._near: datetime | None = None
+        at = selector.received_at
         named: list[Any] = [selector.id, selector.external_id, selector.short_ref, None, None, None]
         if named == [None] * 6 and selector.phone is not None and at is not None:
+            self._near = at
             named[3:] = [phone_digest(selector.phone), at - RECEIVED_WITHIN, at + RECEIVED_WITHIN]
         self.asked = () if named == [None] * 6 else (Statement(_FOUND, named),)
 
