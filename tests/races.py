@@ -3,12 +3,40 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from django.db import connection, connections
 from django.test import TransactionTestCase
+
+PATIENCE = 60.0
+"""Seconds that one may have to wait for the other where nothing is wrong, on a machine that is busy, slow, or stands
+still for a while. Whoever waits goes on as soon as the other is there."""
+
+
+def until(holds: Callable[[], Any], *, what: str = "it", seconds: float = PATIENCE) -> Any:
+    """Asks until the answer is true, and returns it. Fails where it is not within so many seconds."""
+    end = time.monotonic() + seconds
+    while not (found := holds()):
+        assert time.monotonic() < end, f"{what} did not come within {seconds} s"
+        time.sleep(0.01)
+    return found
+
+
+def until_somebody_waits_for_me() -> None:
+    """Until another connection waits for a lock that this thread's one has taken."""
+
+    def waits() -> bool:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT EXISTS (SELECT FROM pg_locks"
+                " WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid)))"
+            )
+            return bool(cursor.fetchone()[0])
+
+    until(waits, what="somebody who waits for this lock")
 
 
 def at_once(acts: Sequence[Callable[[], Any]]) -> list[Any]:
@@ -19,7 +47,7 @@ def at_once(acts: Sequence[Callable[[], Any]]) -> list[Any]:
 
     def run(place: int, act: Callable[[], Any]) -> None:
         try:
-            start.wait(timeout=30)
+            start.wait(timeout=PATIENCE)
             results[place] = act()
         except BaseException as error:
             results[place] = error
@@ -30,7 +58,7 @@ def at_once(acts: Sequence[Callable[[], Any]]) -> list[Any]:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(timeout=120)
+        thread.join(timeout=10 * PATIENCE)
     assert not any(thread.is_alive() for thread in threads), "a thread did not come back"
     return results
 

@@ -18,6 +18,7 @@ from disputes.holds.scopes import Covers, scope_of_dispute
 from disputes.holds.walking import GateItem
 from disputes.journal.recording import Actor
 from disputes.records.models import Customer, CustomerPhone, Loan, SendingRule, WatermarkVersion
+from tests.races import PATIENCE
 
 ACTOR = Actor(type="client", id="t")
 SENDER = "client:t"
@@ -83,8 +84,12 @@ def item(n: int = 1, *, loan: str | None = "", category: str = "urge", request_i
     )
 
 
-def ask(*items: GateItem | None, dry_run: bool = False, seconds: int = 60, **more: Any) -> list[Answer]:
-    return list(decide(items=items, caller=SENDER, permit_seconds=seconds, dry_run=dry_run, **more).answers)
+def ask(
+    *items: GateItem | None, dry_run: bool = False, seconds: int = 60, wait: float = PATIENCE, **more: Any
+) -> list[Answer]:
+    """`wait`: seconds, longer than the service's own: that a machine stood still makes nobody `busy`."""
+    asked = {"caller": SENDER, "permit_seconds": seconds, "dry_run": dry_run, "wait": wait, **more}
+    return list(decide(items=items, **asked).answers)
 
 
 def reasons(*items: GateItem | None, **more: Any) -> list[tuple[str, ...]]:

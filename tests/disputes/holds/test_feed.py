@@ -77,7 +77,7 @@ def test_a_reader_who_goes_on_from_the_last_number_misses_nothing() -> None:
 
 
 def test_control_without_the_lock_some_are_missed() -> None:
-    for _ in range(5):
+    for _ in range(30):
         with patch.object(feed, "_lock_numbers", lambda: Statement("SELECT 1")):
             committed, seen = write_while_somebody_reads(writers=6, each=40)
         if committed - seen:

@@ -30,12 +30,11 @@ from disputes.holds.placing import release_hold
 from disputes.holds.scopes import Covers
 from disputes.lanes import locking
 from tests.disputes.holds import scene
-from tests.races import at_once
+from tests.races import PATIENCE, at_once, until_somebody_waits_for_me
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 NAP = 0.004
-WAITING = "SELECT count(*) FROM pg_locks WHERE relation = 'disputes_lane'::regclass AND NOT granted"
 
 
 @pytest.fixture(autouse=True)
@@ -153,7 +152,7 @@ def _ids(out: Any) -> set[str]:
 
 def again(act: Callable[[], Any]) -> Any:
     """As whoever owns a transaction does."""
-    for _ in range(50):
+    for _ in range(1_000):
         try:
             return act()
         except BeginAgain:
@@ -219,7 +218,7 @@ def test_gates_and_disputes_at_once_never_break_it() -> None:
 
 @pytest.mark.usefixtures("commit_order")
 def test_control_without_the_lock_it_breaks() -> None:
-    for _ in range(5):
+    for _ in range(20):
         with without_the_lock():
             race(2.0)
         if {breach.how for breach in breaches()} == {"not listed", "granted against a hold"}:
@@ -227,32 +226,84 @@ def test_control_without_the_lock_it_breaks() -> None:
     pytest.fail("nothing broke: the race proves nothing")
 
 
+@contextmanager
+def whoever_comes_second_waits(*, gate_leads: bool) -> Iterator[threading.Event]:
+    """The one side has its lanes and goes on when the other one waits for them, or tries for them in vain; the event
+    tells when it has them."""
+    leads, granted, taken = threading.Event(), gate.write_grants, placing.take_lanes
+    tried, locked = threading.Event(), reading.Reading.locked
+
+    def lead() -> None:
+        leads.set()
+        if gate_leads:
+            until_somebody_waits_for_me()
+        else:
+            assert tried.wait(PATIENCE)
+
+    def late_grants(**call: Any) -> None:
+        if gate_leads and not leads.is_set():
+            lead()
+        granted(**call)
+
+    def late_lanes(lanes: Any, then: Sequence[Statement] = ()) -> None:
+        taken(lanes)
+        if not gate_leads:
+            lead()
+        run(*then)
+
+    def trying(read: reading.Reading, items: Any, before: Any) -> list[bool]:
+        got = locked(read, items, before)
+        if not all(got):
+            tried.set()
+        return got
+
+    with (
+        patch.object(gate, "write_grants", late_grants),
+        patch.object(placing, "take_lanes", late_lanes),
+        patch.object(reading.Reading, "locked", trying),
+    ):
+        yield leads
+
+
 def test_a_batch_and_an_opening_dispute_on_the_same_phone() -> None:
     """Round after round: the batch has its permit and the dispute lists it, or the batch is refused."""
     scene.lender(customers=3, loans=2)
     outcomes = {"listed": 0, "refused": 0}
+
+    def once(*, gate_waits: Callable[[], Any] = nap, dispute_waits: Callable[[], Any] = nap) -> None:
+        batch = [scene.item(1, loan="L12", category="service"), scene.item(1), scene.item(2), scene.item(3)]
+
+        def ask() -> Any:
+            gate_waits()
+            return scene.ask(*batch)
+
+        def dispute() -> Any:
+            dispute_waits()
+            return again(lambda: scene.dispute("already_paid", loan="L11", n=1, customer="C1"))
+
+        answers, placed = at_once([ask, dispute])
+        assert isinstance(placed, placing.PlacedHold), placed
+        answer = answers[1]
+        if answer.permit is None:
+            assert answer.reasons == ("dispute_pending",)
+            outcomes["refused"] += 1
+        else:
+            assert answer.permit.id in {permit.id for permit in placed.permits_out}
+            outcomes["listed"] += 1
+        assert all(other.permit is not None for other in (answers[0], *answers[2:]))
+        with transaction.atomic(durable=True):
+            release_hold(hold=placed.hold, actor=scene.ACTOR, reason="withdrawn", now=timezone.now())
+            placing.number_changes()
+
     with naps_between_statements():
         for _ in range(60):
-            batch = [scene.item(1, loan="L12", category="service"), scene.item(1), scene.item(2), scene.item(3)]
-            answers, placed = at_once(
-                [
-                    partial(scene.ask, *batch),
-                    lambda: again(lambda: scene.dispute("already_paid", loan="L11", n=1, customer="C1")),
-                ]
-            )
-            assert isinstance(placed, placing.PlacedHold), placed
-            answer = answers[1]
-            if answer.permit is None:
-                assert answer.reasons == ("dispute_pending",)
-                outcomes["refused"] += 1
-            else:
-                assert answer.permit.id in {permit.id for permit in placed.permits_out}
-                outcomes["listed"] += 1
-            assert all(other.permit is not None for other in (answers[0], *answers[2:]))
-            with transaction.atomic(durable=True):
-                release_hold(hold=placed.hold, actor=scene.ACTOR, reason="withdrawn", now=timezone.now())
-                placing.number_changes()
-    assert min(outcomes.values()) > 0, outcomes
+            once()
+    with whoever_comes_second_waits(gate_leads=True) as leads:
+        once(dispute_waits=partial(leads.wait, PATIENCE))
+    assert outcomes["listed"] > 0
+    with whoever_comes_second_waits(gate_leads=False) as leads:
+        once(gate_waits=partial(leads.wait, PATIENCE))
+    assert outcomes["refused"] > 0
 
 
 def ask_one(asked: Any) -> Any:
@@ -329,19 +380,12 @@ class TestALoanThatChangesHands:
             with transaction.atomic(durable=True), connection.cursor() as cursor:
                 cursor.execute("LOCK TABLE disputes_lane IN ACCESS EXCLUSIVE MODE")
                 ready.set()
-                until = time.monotonic() + 20
-                while time.monotonic() < until:
-                    cursor.execute(
-                        "SELECT count(*) FROM pg_locks WHERE relation = 'disputes_lane'::regclass AND NOT granted"
-                    )
-                    if cursor.fetchone()[0]:
-                        break
-                    time.sleep(0.01)
+                until_somebody_waits_for_me()
                 scene.Loan.objects.filter(pk="L11").update(customer="C2")
 
         with ThreadPoolExecutor(1) as pool:
             moving = pool.submit(lambda: at_once([move])[0])
-            assert ready.wait(20)
+            assert ready.wait(PATIENCE)
             yield moving
 
     def write_where_nobody_has(self, lane: int) -> Callable[..., None]:
@@ -413,19 +457,27 @@ class TestALoanThatChangesHands:
 
     @pytest.mark.usefixtures("commit_order")
     def test_moving_it_all_the_time_breaks_nothing(self) -> None:
-        assert self.race_with_moves(3.0, lanes=True) > 5
+        moves = disputes = 0
+        for _ in range(20):
+            moved, disputed = self.race_with_moves(3.0, lanes=True)
+            moves, disputes = moves + moved, disputes + disputed
+            if moves > 5 and disputes > 5:
+                break
+        else:
+            pytest.fail(f"{moves} moves, {disputes} disputes: too few to be a race")
         assert breaches() == []
 
     @pytest.mark.usefixtures("commit_order")
     def test_control_a_move_without_the_lanes_of_both_sides_breaks_it(self) -> None:
-        for _ in range(10):
+        for _ in range(40):
             self.race_with_moves(1.0, lanes=False)
             if breaches():
                 return
         pytest.fail("nothing broke")
 
-    def race_with_moves(self, seconds: float, *, lanes: bool) -> int:
-        """Gates and disputes about one loan while it moves from hand to hand. Returns how many disputes there were."""
+    def race_with_moves(self, seconds: float, *, lanes: bool) -> tuple[int, int]:
+        """Gates and disputes about one loan while it moves from hand to hand. Returns how many moves and how many
+        disputes there were."""
         if not scene.Loan.objects.exists():
             scene.lender(customers=3, loans=2)
             # A contact's phone, so that the owner's lane is the only one that both sides take.
@@ -452,8 +504,7 @@ class TestALoanThatChangesHands:
                 + [partial(keep_disputing_one, until, seed) for seed in (1, 2)]
             )
         assert [one for one in results if isinstance(one, BaseException)] == []
-        assert results[0] > 5
-        return int(results[3] + results[4])
+        return int(results[0]), int(results[3] + results[4])
 
 
 def keep_disputing_one(until: float, seed: int) -> int:
@@ -481,10 +532,10 @@ def test_a_lane_that_is_in_use_makes_busy_and_stops_nobody_else() -> None:
         with transaction.atomic(durable=True):
             locking.take_lanes([locking.lane_of_phone(scene.digest(1))])
             held.set()
-            assert done.wait(timeout=30)
+            assert done.wait(PATIENCE)
 
     def ask() -> Any:
-        assert held.wait(timeout=30)
+        assert held.wait(PATIENCE)
         try:
             return scene.ask(scene.item(1), scene.item(2), wait=0.2)
         finally:

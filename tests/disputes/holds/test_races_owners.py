@@ -22,7 +22,7 @@ from tests.disputes.holds import scene
 from tests.disputes.holds.test_guarantee import again
 from tests.disputes.holds.test_with_imports import customer, lender, loan
 from tests.lender import load_records
-from tests.races import at_once
+from tests.races import PATIENCE, at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -69,7 +69,7 @@ def meeting(any_hour: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> M
 @pytest.fixture
 def unlocked(meeting: Meeting, monkeypatch: pytest.MonkeyPatch) -> None:
     """An import that takes no lanes."""
-    meeting.patience = 10
+    meeting.patience = PATIENCE
     monkeypatch.setattr(settling, "take_lanes", lambda lanes: None)
 
 

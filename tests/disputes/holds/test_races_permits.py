@@ -106,11 +106,11 @@ class TestHandedBack:
             assert Permit.objects.filter(customer=f"C{n}").count() == 1 + len(got)
 
 
-def permits_of_one_request(rounds: int) -> list[int]:
+def permits_of_one_request(rounds: int, *, first: int = 0) -> list[int]:
     """How many permits one request has that six senders make at once, round by round."""
     found = []
     with naps_between_statements():
-        for number in range(rounds):
+        for number in range(first, first + rounds):
             item = scene.item(1, category="service", request_id=f"r{number}")
             answers = at_once([partial(ask_one, item)] * 6)
             found.append(len({answer.permit.id for answer in answers if answer.permit is not None}))
@@ -125,4 +125,4 @@ def test_one_request_has_one_permit_however_many_make_it() -> None:
 def test_control_without_the_lanes_it_has_several() -> None:
     scene.lender()
     with without_the_lock():
-        assert max(permits_of_one_request(5)) > 1
+        assert any(max(permits_of_one_request(5, first=5 * turn)) > 1 for turn in range(20))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import threading
-import time
 from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
@@ -21,6 +20,7 @@ from disputes.holds.scopes import Covers
 from disputes.records.models import Loan
 from tests.disputes.holds import scene
 from tests.disputes.holds.test_screening import CALLER, as_csv, line
+from tests.races import PATIENCE, until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -60,7 +60,7 @@ class Watched:
         def walk(*args: Any, **named: Any) -> Iterator[tuple[int, Answer]]:
             self.backends.append(backend())
             if len(self.backends) <= together:
-                barrier.wait(timeout=20)
+                barrier.wait(PATIENCE)
             return before(*args, **named)
 
         monkeypatch.setattr(screening, "_walk", walk)
@@ -76,10 +76,7 @@ class TestConnections:
         assert [row["request_id"] for row in answered()] == [f"r{n}" for n in range(1, 7)]
         assert len(set(watched.backends[:AT_ONCE])) == AT_ONCE
         assert backend() not in watched.backends
-        until = time.monotonic() + 10
-        while alive(set(watched.backends)) and time.monotonic() < until:
-            time.sleep(0.02)
-        assert alive(set(watched.backends)) == set(), "nobody's connection stays"
+        until(lambda: not alive(set(watched.backends)), what="the end of everybody's connection")
 
     def test_one_part_is_answered_on_the_callers_connection(self, monkeypatch: pytest.MonkeyPatch) -> None:
         watched = Watched(monkeypatch)
@@ -121,11 +118,12 @@ class TestHoldsThatCome:
     """Holds are placed while a campaign is screened, over and over. Of one that was committed before the instant that
     an answer names, that answer tells."""
 
-    def missed(self, *, rounds: int = 60) -> tuple[list[str], int]:
+    def missed(self, *, from_half: bool = False) -> tuple[list[str], int]:
         """The loans whose answers missed a hold, and how many answers told of one while others were still to come.
 
         Half of the holds wait until a campaign was screened that began after the first half was placed: however fast
-        the one and slow the other, some have come when it is screened and some come meanwhile.
+        the one and slow the other, some have come when it is screened and some come meanwhile. `from_half`: nothing is
+        screened before the first half was placed.
         """
         committed: dict[str, datetime] = {}
         halfway, go_on = threading.Event(), threading.Event()
@@ -149,7 +147,8 @@ class TestHoldsThatCome:
         placing.start()
         missed, told = [], 0
         try:
-            for _ in range(rounds):
+            assert not from_half or halfway.wait(PATIENCE)
+            while True:
                 living, after_half = placing.is_alive(), halfway.is_set()
                 for row in answered(rows_at_once=4, customers=LENDER):
                     held, at = "dispute_pending" in row["reasons"], datetime.fromisoformat(row["decided_at"])
@@ -180,5 +179,5 @@ class TestHoldsThatCome:
             with connection.cursor() as cursor:
                 cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
                 cursor.execute("SELECT 1")
-            missed, _ = self.missed(rounds=20)
+            missed, _ = self.missed(from_half=True)
         assert missed

@@ -9,10 +9,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.db import connection
 
-from disputes.holds import tallying
+from disputes.holds import gate, tallying
 from disputes.holds.models import GateHour, GateTally
 from disputes.holds.tallying import denials_by_hour, roll_up_tallies
 from tests.disputes.holds import scene
+from tests.races import PATIENCE
 
 
 @pytest.fixture(autouse=True)
@@ -68,8 +69,13 @@ class TestWhatIsCounted:
 
 @pytest.mark.django_db
 class TestRollingUp:
-    def test_leaves_one_row_an_hour_reason_category_and_vendor_and_the_same_sums(self) -> None:
+    def test_leaves_one_row_an_hour_reason_category_and_vendor_and_the_same_sums(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         scene.lender()
+        # All within one hour, also where the clock strikes meanwhile.
+        tally, at = gate.tally_denials, datetime.now(tz=UTC)
+        monkeypatch.setattr(gate, "tally_denials", lambda **said: tally(**said | {"at": at}))
         for _ in range(3):
             scene.ask(scene.item(1, loan="L99"), scene.item(2, loan="L98"))
         before = counted()
@@ -127,7 +133,7 @@ class TestNeverInTheWay:
         start = threading.Barrier(3)
 
         def roll() -> None:
-            start.wait()
+            start.wait(PATIENCE)
             try:
                 roll_up_tallies(now=hour)
             finally:
