@@ -52,7 +52,7 @@ class CrashingStack(Stack):
         """SIGKILL to PostgreSQL's first process; the others end when they see that it is gone."""
         pid = int((self.postgres.data / "postmaster.pid").read_text().splitlines()[0])
         os.kill(pid, signal.SIGKILL)
-        self.wait_for(lambda: not self._postgres_answers(), seconds=10)
+        self.wait_for(lambda: not self._postgres_answers(), seconds=60)
 
     def start_postgres(self) -> None:
         self.postgres.start()

@@ -15,6 +15,7 @@ import pytest
 from recourse_client import Clock, Item, Permit, Reason, Sender, State
 
 from tests.clients.peer import Asked, Peer, allowed, as_json, drip, http, misbehaving, reset
+from tests.stack import free_port
 
 URGE = {"phone": "+8613800000000", "loan": "L1", "category": "urge"}
 
@@ -25,12 +26,17 @@ class OwnClock(Clock):
     def __init__(self) -> None:
         self.steady_ahead = 0.0
         self.wall_ahead = 0.0
+        self.stood: tuple[float, float] | None = None
+
+    def stand_still(self) -> None:
+        """From now on it goes only where it is turned: for what is a matter of seconds, however slow the machine."""
+        self.stood = super().steady(), super().wall()
 
     def steady(self) -> float:
-        return super().steady() + self.steady_ahead
+        return (self.stood[0] if self.stood else super().steady()) + self.steady_ahead
 
     def wall(self) -> float:
-        return super().wall() + self.wall_ahead
+        return (self.stood[1] if self.stood else super().wall()) + self.wall_ahead
 
 
 @pytest.fixture
@@ -207,7 +213,7 @@ class TestAServiceThatMisbehaves:
         assert not outcome.decision.may_send
         assert carrier.taken == []
         # Half a second and room for a busy machine; who lets every byte begin the waiting anew is there for minutes.
-        assert reason is not Reason.TIMEOUT or time.monotonic() - began < 15
+        assert reason is not Reason.TIMEOUT or time.monotonic() - began < 30
 
     @pytest.mark.parametrize("name", WRONG)
     def test_is_believed_again_once_it_has_recovered(self, peer: Peer, sender: Sender, name: str):
@@ -245,12 +251,12 @@ class TestATokenEndpointThat:
         peer.token = lambda asked, line: time.sleep(1)
         impatient(sender)
         began = time.monotonic()
-        threads = [threading.Thread(target=sender.ask, args=([Item(**URGE)],)) for _ in range(40)]
+        threads = [threading.Thread(target=sender.ask, args=([Item(**URGE)],)) for _ in range(120)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        assert time.monotonic() - began < 10  # one after another it would be twenty
+        assert time.monotonic() - began < 30  # one after another it would be sixty
 
     def test_is_away_does_no_harm_while_the_old_token_lives(self, peer: Peer, sender: Sender, clock: OwnClock):
         assert sender.send(Item(**URGE), Carrier()).sent
@@ -276,9 +282,7 @@ class TestATokenEndpointThat:
 
 class TestNobodyThere:
     def test_is_unreachable(self):
-        with socket.create_server(("127.0.0.1", 0)) as taken:
-            port = taken.getsockname()[1]
-        sender = Sender(f"http://127.0.0.1:{port}", "id", "secret")
+        sender = Sender(f"http://127.0.0.1:{free_port()}", "id", "secret")
         assert sender.ask([Item(**URGE)])[0].reason is Reason.UNREACHABLE
 
     def test_with_a_name_that_nobody_has_is_unreachable(self):
@@ -297,7 +301,9 @@ class TestNobodyThere:
 
 class TestAPermit:
     def test_lives_from_before_it_was_asked_for_less_the_margin(self, peer: Peer, sender: Sender, clock: OwnClock):
-        peer.gate = says(lambda asked: allowed(asked, seconds=60))
+        at = datetime.fromtimestamp(clock.wall(), tz=UTC)
+        clock.stand_still()
+        peer.gate = says(lambda asked: allowed(asked, seconds=60, at=at))
         (decision,) = sender.ask([Item(**URGE)])
         clock.steady_ahead = clock.wall_ahead = 57
         assert decision.may_send

@@ -18,7 +18,7 @@ from disputes.holds.models import Hold
 from disputes.notices.models import Notice
 from disputes.outbox.models import OutboxTopic
 from disputes.routing.models import Clock
-from tests.races import at_once
+from tests.races import PATIENCE, at_once, until_somebody_waits_for_me
 
 AT = datetime(2026, 11, 28, 9, 0, 0, 123456, tzinfo=UTC)
 
@@ -124,11 +124,11 @@ class TestAStatementAfterALock:
             with transaction.atomic():
                 run(Statement("SELECT FROM disputes_outboxtopic WHERE id = %s FOR UPDATE", [locked.pk]))
                 held.set()
-                run(Statement("SELECT pg_sleep(0.3)"))
+                until_somebody_waits_for_me()
                 OutboxTopic.objects.filter(pk=changed.pk).update(key="after")
 
         def ask() -> None:
-            held.wait(10)
+            assert held.wait(PATIENCE)
             with transaction.atomic():
                 run(*asked)
 

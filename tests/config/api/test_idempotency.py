@@ -21,7 +21,7 @@ from config.api.idempotency import TRIES, forget_old_keys, run_once
 from config.api.models import IdempotencyKey
 from tests.callers import Api
 from tests.config.api.probe import Probes, made
-from tests.races import at_once
+from tests.races import PATIENCE, at_once
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.config.api.probe")]
 
@@ -201,10 +201,10 @@ def test_a_deadlock_is_run_again_and_both_are_answered() -> None:
         tries[name] += 1
         if tries[name] > 1:
             # Else it may be quicker at its first row than the other, which waits for it, and they would meet again.
-            one_is_answered.wait(timeout=30)
+            one_is_answered.wait(PATIENCE)
         Group.objects.select_for_update().get(pk=order[0].pk)
         if tries[name] == 1:
-            both_hold_one.wait()
+            both_hold_one.wait(PATIENCE)
         Group.objects.select_for_update().get(pk=order[1].pk)
         return HttpResponse(status=200)
 

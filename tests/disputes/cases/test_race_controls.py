@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import threading
-import time
 import uuid
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -28,7 +26,7 @@ from tests.disputes.cases.back_office import agent, decided, in_review
 from tests.disputes.cases.test_opening import DISPUTES
 from tests.disputes.holds.test_guarantee import take_none
 from tests.lines import in_arrears, late_posting, repayment_line, send_records
-from tests.races import at_once, without_index
+from tests.races import PATIENCE, at_once, without_index
 from tests.work import work
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -49,25 +47,30 @@ def ann() -> Any:
 
 @pytest.fixture
 def unlocked(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """Nobody locks the row of a dispute, of its case or of a loan; two look at once, and take a while to write."""
-    both = threading.Barrier(2)
+    """Nobody locks the row of a dispute, of its case or of a loan; two look at once, and neither goes on to its commit
+    before both have written."""
+    both_look, both_wrote, mine = threading.Barrier(2), threading.Barrier(2), threading.local()
     note = lifecycle.note
 
+    def meet(barrier: threading.Barrier, name: str) -> None:
+        if not hasattr(mine, name):
+            setattr(mine, name, True)
+            barrier.wait(PATIENCE)
+
     def look(dispute_id: uuid.UUID) -> Dispute:
-        with suppress(threading.BrokenBarrierError):
-            both.wait(timeout=5)
+        meet(both_look, "looked")
         return Dispute.objects.get(pk=dispute_id)
 
-    def note_slowly(**said: Any) -> None:
+    def note_together(**said: Any) -> None:
         note(**said)
-        time.sleep(0.5)
+        meet(both_wrote, "wrote")
 
     def must_own(**asked: Any) -> None:
         return None
 
     def leave_out() -> None:
         monkeypatch.setattr(lifecycle, "lock_dispute", look)
-        monkeypatch.setattr(lifecycle, "note", note_slowly)
+        monkeypatch.setattr(lifecycle, "note", note_together)
         monkeypatch.setattr(deciding, "must_own", must_own)
         monkeypatch.setattr(records, "lock_loan", lambda *, loan: records.revision_of_loan(loan=loan))
 

@@ -163,9 +163,9 @@ def _isolationtester(spec: str, orders: Sequence[Order]) -> str:
         input=f"{spec}\n{listed}\n",
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=1800,
         # A step that hangs is given up after so many seconds. A password is no part of the connection's own words.
-        env={"PGISOLATIONTIMEOUT": "10", "PGPASSWORD": info.password},
+        env={"PGISOLATIONTIMEOUT": "120", "PGPASSWORD": info.password},
     )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr
     return done.stdout

@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-import time
 from functools import partial
 
 import pytest
@@ -24,7 +23,7 @@ from disputes.lanes.locking import (
     try_lanes,
 )
 from disputes.lanes.models import LANES, Lane
-from tests.races import at_once
+from tests.races import PATIENCE, at_once, until_somebody_waits_for_me
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -123,11 +122,11 @@ def test_whoever_takes_them_waits() -> None:
         with transaction.atomic():
             take_lanes([9])
             held.set()
-            time.sleep(0.2)
+            until_somebody_waits_for_me()
             order.append("first")
 
     def second() -> None:
-        assert held.wait(timeout=10)
+        assert held.wait(PATIENCE)
         with transaction.atomic():
             take_lanes([9])
             order.append("second")
@@ -137,21 +136,25 @@ def test_whoever_takes_them_waits() -> None:
 
 
 def cross(*, take_in_order: bool, threads: int) -> int:
-    """So many threads take the same forty lanes, each in an order of its own. Returns how many were ended as
-    deadlocked."""
+    """So many threads take the same forty lanes, each in an order of its own; where they take them one by one, none
+    goes on before each has its first. Returns how many were ended as deadlocked."""
+    each_has_one = threading.Barrier(threads)
 
     def act(seed: int) -> None:
         import random
 
         lanes = list(range(100, 140))
         random.Random(seed).shuffle(lanes)
+        lanes.insert(0, lanes.pop(lanes.index(100 + seed)))
         with transaction.atomic():
             if take_in_order:
                 take_lanes(lanes)
                 return
             with connection.cursor() as cursor:
-                for lane in lanes:
+                for place, lane in enumerate(lanes):
                     cursor.execute("SELECT n FROM disputes_lane WHERE n = %s FOR NO KEY UPDATE", [lane])
+                    if place == 0:
+                        each_has_one.wait(PATIENCE)
 
     results = at_once([partial(act, seed) for seed in range(threads)])
     return sum("deadlock" in str(result) for result in results)
