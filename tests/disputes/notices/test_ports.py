@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import traceback
 import uuid
 from collections.abc import Callable, Iterator
@@ -18,6 +17,7 @@ from disputes.notices.models import Notice
 from disputes.notices.ports import ConsolePort, HttpPort, NoPort, Port, Refused, SmtpPort, Unavailable, port_of
 from tests.http_receiver import Receiver, Reply, listening
 from tests.smtp_receiver import MailServer, mail_server
+from tests.stack import free_port
 
 TEXT = "您的异议已受理。We have your dispute.\n.\nD-7K3M-92QF"
 
@@ -132,16 +132,10 @@ def test_a_carrier_that_falls_silent_after_the_text_may_have_it(carrier: Carrier
     assert unavailable.value.in_doubt
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.mark.parametrize("channel", ["sms", "email"])
 def test_a_carrier_that_is_not_there_is_unavailable_and_surely_has_nothing(channel: str, settings: Any) -> None:
-    settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", _free_port()
-    port: Port = SmtpPort() if channel == "email" else HttpPort(url=f"http://127.0.0.1:{_free_port()}/", token="")
+    settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", free_port()
+    port: Port = SmtpPort() if channel == "email" else HttpPort(url=f"http://127.0.0.1:{free_port()}/", token="")
     with pytest.raises(Unavailable) as unavailable:
         port.send(notice(channel))
     assert not unavailable.value.in_doubt

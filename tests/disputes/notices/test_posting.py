@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from disputes.notices import posting
 from disputes.notices.posting import AddressRefused, NoAnswer, post
+from tests.races import PATIENCE
 
 
 @contextmanager
@@ -34,7 +35,7 @@ def speaking(*parts: bytes, pause: float = 0.05, context: ssl.SSLContext | None 
                 for part in parts:
                     spoken.sendall(part)
                     time.sleep(pause)
-                over.wait(timeout=10)
+                over.wait(PATIENCE)
         except OSError:
             return
 
@@ -56,7 +57,7 @@ def speaking(*parts: bytes, pause: float = 0.05, context: ssl.SSLContext | None 
         listener.close()
 
 
-def send(port: int, *, limit: float = 0.5, scheme: str = "http", host: str = "127.0.0.1") -> posting.Answer:
+def send(port: int, *, limit: float = 2, scheme: str = "http", host: str = "127.0.0.1") -> posting.Answer:
     return post(
         url=f"{scheme}://{host}:{port}/",
         headers={},
@@ -69,7 +70,7 @@ def send(port: int, *, limit: float = 0.5, scheme: str = "http", host: str = "12
 
 @pytest.mark.parametrize(
     "parts",
-    [(), (b"H",) * 200, (b"HTTP/1.1 200 OK\r\n", *(b"X-A: b\r\n",) * 200)],
+    [(), (b"H",) * 2_000, (b"HTTP/1.1 200 OK\r\n", *(b"X-A: b\r\n",) * 2_000)],
     ids=["nothing", "a letter at a time", "a header at a time"],
 )
 def test_whoever_speaks_slowly_is_left_at_the_time_limit(parts: tuple[bytes, ...]) -> None:
@@ -77,16 +78,16 @@ def test_whoever_speaks_slowly_is_left_at_the_time_limit(parts: tuple[bytes, ...
         started = time.monotonic()
         with pytest.raises(NoAnswer) as left:
             send(port)
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 20
     assert (left.value.code, left.value.sent) == ("no answer in time", True)
 
 
 def test_a_body_that_drips_costs_the_body_and_not_the_status() -> None:
     head = b"HTTP/1.1 202 Accepted\r\nContent-Length: 1000\r\n\r\n"
-    with speaking(head, *(b"x",) * 200) as port:
+    with speaking(head, *(b"x",) * 2_000) as port:
         started = time.monotonic()
         answer = send(port)
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 20
     assert (answer.status, answer.body) == (202, b"")
 
 
@@ -164,17 +165,17 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 
 def test_the_certificate_is_checked_against_the_name_while_the_address_is_pinned(tls: ssl.SSLContext) -> None:
     with speaking(OK, context=tls) as port:
-        assert send(port, scheme="https", host="hooks.example", limit=5).status == 200
+        assert send(port, scheme="https", host="hooks.example", limit=PATIENCE).status == 200
 
 
 def test_a_certificate_of_another_name_is_refused_and_nothing_was_sent(tls: ssl.SSLContext) -> None:
     with speaking(OK, context=tls) as port, pytest.raises(NoAnswer) as refused:
-        send(port, scheme="https", host="other.example", limit=5)
+        send(port, scheme="https", host="other.example", limit=PATIENCE)
     assert (refused.value.code, refused.value.sent) == ("TLS refused", False)
 
 
 def test_a_certificate_that_nobody_vouches_for_is_refused(tmp_path: Path) -> None:
     _, context = certificate(tmp_path, "hooks.example")
     with speaking(OK, context=context) as port, pytest.raises(NoAnswer) as refused:
-        send(port, scheme="https", host="hooks.example", limit=5)
+        send(port, scheme="https", host="hooks.example", limit=PATIENCE)
     assert refused.value.code == "TLS refused"

@@ -8,8 +8,9 @@ import threading
 import time
 import uuid
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -24,7 +25,7 @@ from disputes.notices.sending import NewNotice, StillSending, queue_notice, send
 from disputes.notices.webhooks import announce, remove_endpoint
 from disputes.outbox.models import OutboxTopic
 from tests.http_receiver import Received, Reply
-from tests.races import at_once
+from tests.races import PATIENCE, at_once
 from tests.webhook_receiver import Subscription, subscribed
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -39,6 +40,7 @@ class Ledger:
         self.taken: dict[str, list[int]] = defaultdict(list)
         self.at_work: dict[str, int] = defaultdict(int)
         self.overlaps = 0
+        self.two = threading.Event()
         self.lock = threading.Lock()
         self.chance = random.Random(4)
 
@@ -48,6 +50,10 @@ class Ledger:
             self.at_work[data["key"]] += 1
             self.overlaps += self.at_work[data["key"]] > 1
             refused = self.chance.random() < 0.25
+            if sum(self.at_work.values()) > 1:
+                self.two.set()
+        # Slowly, and nothing before two are here: how quickly the others come is the machine's.
+        self.two.wait(5)
         time.sleep(0.01)
         with self.lock:
             self.at_work[data["key"]] -= 1
@@ -85,10 +91,11 @@ def race(subscription: Subscription, *, until_overlap: bool = False) -> Ledger:
                 announce(
                     event="dispute.checked", key=f"d{key}", data={"key": f"d{key}", "number": number}, at=clock.now
                 )
-    WebhookDelivery.objects.update(retry_until=clock.now + timedelta(days=300))
+    WebhookDelivery.objects.update(retry_until=clock.now + timedelta(days=300_000))
+    end = time.monotonic() + 2 * PATIENCE
 
     def work() -> None:
-        for _ in range(400):
+        while time.monotonic() < end:
             waiting = delivering.due_keys(now=clock())
             done = not waiting and not WebhookDelivery.objects.filter(state="pending").exists()
             if done or (until_overlap and ledger.overlaps):
@@ -148,7 +155,7 @@ def test_an_endpoint_that_is_removed_while_events_are_announced_fails_none_of_th
             with transaction.atomic():
                 announce(event="dispute.opened", key=f"d{number}", data={}, at=timezone.now())
                 if number == 5:
-                    removed.wait(timeout=10)
+                    assert removed.wait(PATIENCE)
 
     def removes() -> None:
         time.sleep(0.02)
@@ -167,14 +174,13 @@ def queued(**changes: Any) -> Notice:
 
 
 class SlowPort:
-    """A carrier that takes a moment, and counts."""
+    """A carrier that takes as long as what it does `during` each, and counts."""
 
     def __init__(self) -> None:
         self.sent: list[uuid.UUID] = []
-        self.during: Any = lambda: None
+        self.during: Callable[[], Any] = lambda: None
 
     def send(self, notice: Notice) -> Handed:
-        time.sleep(0.02)
         self.sent.append(notice.pk)
         self.during()
         return Handed(reference=f"ref-{len(self.sent)}")
@@ -187,15 +193,25 @@ def test_the_same_notice_queued_by_many_at_once_is_one_notice_with_one_topic() -
 
 
 def test_workers_at_once_hand_a_notice_over_once() -> None:
-    notice, port = queued(), SlowPort()
-    results = at_once([lambda: send_notice(notice_id=notice.pk, now=timezone.now(), port=port)] * 8)
+    notice, port, refused = queued(), SlowPort(), threading.Event()
+    port.during = partial(refused.wait, PATIENCE)
+
+    def hand_over() -> None:
+        try:
+            send_notice(notice_id=notice.pk, now=timezone.now(), port=port)
+        except StillSending:
+            refused.set()
+            raise
+
+    results = at_once([hand_over] * 8)
     assert port.sent == [notice.pk]
     assert {type(result) for result in results} == {type(None), StillSending}
 
 
 def test_without_the_claim_they_hand_it_over_several_times(monkeypatch: Any) -> None:
     monkeypatch.setattr(sending, "CLAIMED_FOR", timedelta(0))
-    notice, port = queued(), SlowPort()
+    notice, port, several = queued(), SlowPort(), threading.Event()
+    port.during = lambda: several.set() if len(port.sent) > 1 else several.wait(PATIENCE)
     at_once([lambda: send_notice(notice_id=notice.pk, now=timezone.now(), port=port)] * 8)
     assert len(port.sent) > 1
 

@@ -7,31 +7,35 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 from disputes.records.models import Loan, RepaymentVersion, ReversalVersion, Voided
 from tests.disputes.records import importer
 from tests.disputes.records.importer import encoded
+from tests.races import PATIENCE, until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 ROOT = Path(__file__).resolve().parents[3]
 LOANS, ROUNDS = 40, 120
+KNOWN = {"posted_at": "2026-03-02T00:00:00Z"}
 
 
 def lines(name: str) -> Iterator[dict[str, Any]]:
     """Payments of some loans, dated; some come again changed, some are reversed or voided before or after they come."""
-    at = {"posted_at": "2026-03-02T00:00:00Z"}
+    at = KNOWN
     for n in range(LOANS):
         yield importer.loan(f"{name}L{n}", **at)
+    yield importer.loan(f"{name}-late", **at)
     for turn in range(ROUNDS):
+        if turn == ROUNDS // 2:
+            yield importer.repayment(f"{name}P-late", loan=f"{name}-late", **at)
         for n in range(LOANS):
             payment = f"{name}P{turn}-{n}"
             yield importer.repayment(payment, loan=f"{name}L{n}", amount=f"{turn + 1}.00", **at)
@@ -94,21 +98,22 @@ def state_of(name: str) -> dict[str, Any]:
 
 def test_killed_and_resumed_it_ends_as_in_one_go(tmp_path: Path) -> None:
     file, total = file_of(tmp_path, "A")
-    process = command(file)
-    try:
-        until = time.monotonic() + 60
-        while not noted(file):
+    # The row of a loan that is paid in the middle of the file is locked, so that nothing is quicker than the kill.
+    importer.load(importer.loan("A-late", **KNOWN))
+    with transaction.atomic():
+        Loan.objects.select_for_update().get(pk="A-late")
+        process = command(file)
+        try:
+            until(lambda: noted(file) or process.poll() is not None, what="a first batch", seconds=5 * PATIENCE)
             assert process.poll() is None, f"it ended before it was killed: {process.communicate()}"
-            assert time.monotonic() < until
-            time.sleep(0.002)
-        process.send_signal(signal.SIGKILL)
-    finally:
-        process.kill()
-        before, _ = process.communicate()
+            process.send_signal(signal.SIGKILL)
+        finally:
+            process.kill()
+            before, _ = process.communicate()
     assert 0 < noted(file) < total
 
     resumed = command(file, "--resume")
-    said, _ = resumed.communicate(timeout=120)
+    said, _ = resumed.communicate(timeout=10 * PATIENCE)
     assert resumed.returncode == 1
     *refused, summary = said.splitlines()
     assert {json.loads(row)["line"] for row in [*before.splitlines(), *refused]} == {total // 2 + 1}
@@ -118,7 +123,7 @@ def test_killed_and_resumed_it_ends_as_in_one_go(tmp_path: Path) -> None:
 
     whole, _ = file_of(tmp_path, "B")
     at_once = command(whole)
-    at_once.communicate(timeout=120)
+    at_once.communicate(timeout=10 * PATIENCE)
     assert at_once.returncode == 1
     assert state_of("A") == state_of("B")
     assert len(state_of("A")["repayments"]) > 4_000

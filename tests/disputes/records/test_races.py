@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
+import threading
 import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from django.db import connection, transaction
@@ -19,7 +21,7 @@ from disputes.records.importing import import_lines
 from disputes.records.models import Loan
 from tests.disputes.records import importer
 from tests.disputes.records.importer import encoded, load
-from tests.races import at_once
+from tests.races import PATIENCE, at_once, until_somebody_waits_for_me
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -79,7 +81,7 @@ def test_two_imports_at_once_end_as_one_after_the_other() -> None:
 def test_without_the_lock_they_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
     """The control: the same race with the import's lock left out."""
     monkeypatch.setattr(importing, "take_import_locks", lambda *, bulk: None)
-    for attempt in range(6):
+    for attempt in range(30):
         if race(range(10 * attempt, 10 * attempt + 10)) != (0, 0):
             return
     pytest.fail("the race did not show without the lock: the test proves nothing")
@@ -103,46 +105,68 @@ def test_an_import_and_a_check_never_miss_each_other() -> None:
         assert Loan.objects.get(pk="L1").revision == turn + 1
 
 
-def opened_beside_an_import(turn: int, *, locks: bool) -> bool:
+def nap() -> None:
+    time.sleep(random.random() / 20)
+
+
+def opened_beside_an_import(
+    turn: int,
+    *,
+    locks: bool,
+    begins: Callable[[], Any] = nap,
+    ended: Callable[[], Any] = nap,
+    meanwhile: Callable[[], Any] = nap,
+) -> bool:
     """Whether a dispute that is opened while a repayment comes in misses it: its check read the records without it, and
-    nobody told it of a change. `locks`: whether the check locks the loan's row, as it must."""
+    nobody told it of a change. `locks`: whether the check locks the loan's row, as it must. Called are `begins` before
+    the dispute is opened, `ended` when its check has read, and `meanwhile` after the import looked for who waits and
+    before its commit."""
     loan = f"O{turn}"
     load(importer.loan(loan))
     OutboxTopic.objects.all().delete()
+    tell = settling._tell_of_messages
 
     def open_and_check() -> Any:
-        time.sleep(random.random() / 20)
+        begins()
         with transaction.atomic():
             watching.watch(keys=[f"loan:{loan}"])
         with transaction.atomic():
             if locks:
                 queries.lock_loan(loan=loan)
-            return Loan.objects.get(pk=loan).paid
+            paid = Loan.objects.get(pk=loan).paid
+            ended()
+            return paid
 
-    paid, _ = at_once([open_and_check, partial(load, importer.repayment(f"P{turn}", loan=loan))])
+    def late(messages: Any) -> None:
+        meanwhile()
+        tell(messages)
+
+    with patch.object(settling, "_tell_of_messages", late):
+        paid, loaded = at_once([open_and_check, partial(load, importer.repayment(f"P{turn}", loan=loan))])
+    for one in (paid, loaded):
+        assert not isinstance(one, BaseException), one
     return not paid and not OutboxTopic.objects.filter(topic="loan.changed", key=loan).exists()
 
 
-@pytest.fixture
-def slow_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A random nap after the import looked for who waits, and before its commit."""
-    tell = settling._tell_of_messages
-
-    def after_a_nap(messages: Any) -> None:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_sleep(%s)", [random.random() / 20])
-        tell(messages)
-
-    monkeypatch.setattr(settling, "_tell_of_messages", after_a_nap)
-
-
-@pytest.mark.usefixtures("slow_end")
 def test_a_dispute_that_is_opened_beside_an_import_sees_it_or_hears_of_it() -> None:
     assert not any(opened_beside_an_import(turn, locks=True) for turn in range(25))
+    # Whatever the naps made of it: the check comes to the loan's row between the import's look and its commit.
+    looked = threading.Event()
+
+    def meanwhile() -> None:
+        looked.set()
+        until_somebody_waits_for_me()
+
+    assert not opened_beside_an_import(25, locks=True, begins=partial(looked.wait, PATIENCE), meanwhile=meanwhile)
 
 
-@pytest.mark.usefixtures("slow_end")
 def test_without_the_loans_lock_it_may_miss_it() -> None:
-    """The control."""
-    if not any(opened_beside_an_import(turn, locks=False) for turn in range(60)):
-        pytest.fail("the race did not show without the lock: the test proves nothing")
+    """The control: the check reads between the import's look and its commit."""
+    looked, read = threading.Event(), threading.Event()
+
+    def meanwhile() -> None:
+        looked.set()
+        assert read.wait(PATIENCE)
+
+    order: dict[str, Callable[[], Any]] = {"begins": partial(looked.wait, PATIENCE), "ended": read.set}
+    assert opened_beside_an_import(0, locks=False, meanwhile=meanwhile, **order)

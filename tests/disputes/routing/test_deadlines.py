@@ -21,7 +21,7 @@ from disputes.routing.calendars import business_calendar, default_calendar, open
 from disputes.routing.models import Calendar, Clock, Escalation, Queue, RoutedCase
 from disputes.routing.staffing import save_calendar
 from tests.disputes.routing.scene import NOW, enter, within
-from tests.races import at_once
+from tests.races import PATIENCE, at_once
 
 pytestmark = pytest.mark.django_db
 
@@ -263,7 +263,7 @@ class TestSweepersAtOnce:
 
         def read_and_raise() -> int:
             clocks = list(Clock.objects.filter(next_alarm_at__isnull=False))
-            meet.wait(timeout=30)
+            meet.wait(PATIENCE)
             return within(deadlines._escalate, clocks=clocks, kind="missed", now=at("2026-12-01T00:00"))
 
         assert sum(at_once([read_and_raise] * 3)) > 8

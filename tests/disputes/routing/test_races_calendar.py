@@ -19,7 +19,7 @@ from disputes.routing import deadlines
 from disputes.routing.models import Calendar, Clock
 from disputes.routing.staffing import save_calendar
 from tests.disputes.routing.scene import NOW
-from tests.races import at_once
+from tests.races import PATIENCE, at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -71,10 +71,10 @@ def started_while_it_changes(calendar: Calendar) -> tuple[uuid.UUID, int]:
         with transaction.atomic():
             start(dispute)
             begun.set()
-            assert heard.wait(timeout=30)
+            assert heard.wait(PATIENCE)
 
     def change_meanwhile() -> int:
-        assert begun.wait(timeout=30)
+        assert begun.wait(PATIENCE)
         try:
             return change(calendar)
         finally:
