@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from datetime import timedelta
+from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -23,7 +26,7 @@ from feedback.waves.links import invitation_of
 from feedback.waves.models import Answer, Invitation, Wave
 from tests.callers import anybody, system
 from tests.feedback.scene import CONTENT, answers, invite, messaged, survey, wave_of
-from tests.races import at_once
+from tests.races import PATIENCE, at_once, until_somebody_waits_for_me
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -123,6 +126,8 @@ def test_whoever_guesses_links_is_stopped_and_whoever_has_one_is_not(monkeypatch
 
     _, tokens = open_wave()
     monkeypatch.setattr(misses, "MISSES_A_MINUTE", 3)
+    now = time.time()  # all within one minute, also where the clock strikes meanwhile
+    monkeypatch.setattr(misses, "time", SimpleNamespace(time=lambda: now))
     guesser: Any = {"REMOTE_ADDR": f"203.0.113.{timezone.now().second}"}
     statuses = [Client(**guesser).get("/s/AAAAAAAAAAAA").status_code for _ in range(6)]
     assert statuses[-1] == 429
@@ -220,37 +225,49 @@ def test_two_tabs_give_one_answer() -> None:
 def _closed_while_answering(*, locked: bool) -> tuple[int, int]:
     """(answers that were taken, answers in the frozen figures) of a wave that closes while twelve people answer.
 
-    The closer is held, between closing and counting, until every answer had its chance.
+    The first four answer before it is closed, the last four when its answers have been counted, the others whenever
+    they come. The closer is held, between counting and its commit, until every answer had its chance.
     """
     wave, tokens = open_wave(12)
     invitations = [invitation_of(token=token) for token in tokens.values()]
-    slowly = threading.Event()
-    kept = closing._figures
+    kept, counting, early, late = closing._figures, threading.Event(), threading.Semaphore(0), threading.Semaphore(0)
 
     def counted(found: Wave) -> Any:
         figures = kept(found)
-        slowly.wait(0.5)
+        counting.set()
+        if locked:
+            until_somebody_waits_for_me()
+        else:
+            for _ in range(4):
+                late.acquire(timeout=PATIENCE)
         return figures
 
     def answer(place: int) -> Any:
-        slowly.wait(0.02 * place)
-        return take_answers(
-            invitation=invitations[place],  # type: ignore[arg-type]
-            raw=answers(9),
-            language="en",
-            complete=True,
-            now=timezone.now(),
-            share=locked,
-        )
+        if place >= 8:
+            assert counting.wait(PATIENCE)
+        try:
+            return take_answers(
+                invitation=invitations[place],  # type: ignore[arg-type]
+                raw=answers(9),
+                language="en",
+                complete=True,
+                now=timezone.now(),
+                share=locked,
+            )
+        finally:
+            if place < 4:
+                early.release()
+            if place >= 8:
+                late.release()
+
+    def close() -> None:
+        for _ in range(4):
+            assert early.acquire(timeout=PATIENCE)
+        close_wave(wave_id=wave.pk, now=timezone.now(), alone=locked)
 
     closing._figures = counted
     try:
-        results = at_once(
-            [
-                *(lambda place=place: answer(place) for place in range(12)),
-                lambda: slowly.wait(0.1) or close_wave(wave_id=wave.pk, now=timezone.now(), alone=locked),
-            ]
-        )
+        results = at_once([*(partial(answer, place) for place in range(12)), close])
     finally:
         closing._figures = kept
     assert not [one for one in results if isinstance(one, Exception) and not isinstance(one, WaveEnded)], results

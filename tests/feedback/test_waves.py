@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
@@ -32,7 +33,7 @@ from tests.feedback.scene import (
     wave_of,
 )
 from tests.lines import late_posting, send_records
-from tests.races import at_once
+from tests.races import PATIENCE, at_once
 from tests.work import work
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -111,14 +112,13 @@ def test_ten_openers_open_each_period_once() -> None:
 
 def test_without_the_rows_lock_and_the_constraint_a_period_would_open_twice() -> None:
     """The control of the race above: look, then write."""
-    schedule = monthly()
+    schedule, all_looked = monthly(), threading.Barrier(4)
 
     def open_unlocked() -> None:
         with transaction.atomic():
             due = Schedule.objects.get(pk=schedule.pk)
+            all_looked.wait(PATIENCE)
             if due.next_at is not None and due.next_at <= NOW:
-                with connection.cursor() as cursor:
-                    cursor.execute("SELECT pg_sleep(0.2)")
                 open_wave(
                     survey_id=due.survey_id, asked=ASKED, start=due.last_end, end=due.next_at, opened_by="t", now=NOW
                 )
@@ -287,11 +287,12 @@ def test_without_the_one_lock_of_all_samples_they_would(monkeypatch: pytest.Monk
     """The control: the same statements, each in a transaction that is open while the other reads."""
     messaged(20)
     waves = [wave_of(survey(name=name), quiet_days=90) for name in ("A", "B")]
+    both_wrote = threading.Barrier(2)
 
     def unlocked(wave: Wave) -> None:
         with transaction.atomic(), connection.cursor() as cursor:
             sampling._insert_sample(cursor, wave=wave, now=NOW)
-            cursor.execute("SELECT pg_sleep(0.3)")
+            both_wrote.wait(PATIENCE)
 
     at_once([lambda wave=wave: unlocked(wave) for wave in waves])
     assert Invitation.objects.count() == 40

@@ -32,7 +32,7 @@ from tests.lines import (
     send_records,
     watermarks,
 )
-from tests.races import at_once
+from tests.races import PATIENCE, at_once, until_somebody_waits_for_me
 from tests.work import work
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -281,14 +281,18 @@ class TestAnImportAgainstAClosing:
         seen = case.last_check.verdict == "customer_right" or flags(case) == [("customer_right", True, None)]
         assert seen, (case.status, case.last_check.verdict, flags(case))
 
-    def importing_before_the_commit(self, monkeypatch):
+    def importing_before_the_commit(self, monkeypatch, *, must_wait):
         """The import runs when the decision has taken the loan's row: it must wait, and then see who watches."""
         real, sent = lifecycle.close, []
 
         def closing(**asked):
             sender = threading.Thread(target=lambda: sent.append(at_once([lambda: send_records(PAID)])))
             sender.start()
-            sender.join(timeout=1.5)
+            if must_wait:
+                until_somebody_waits_for_me()
+            else:
+                sender.join(PATIENCE)
+                assert len(sent) == 1
             sent.append(sender)
             real(**asked)
 
@@ -298,9 +302,9 @@ class TestAnImportAgainstAClosing:
     def test_waits_for_the_closing_and_raises_the_flag(self, ann, monkeypatch):
         send_records(*in_arrears())
         case = in_review()
-        sent = self.importing_before_the_commit(monkeypatch)
+        sent = self.importing_before_the_commit(monkeypatch, must_wait=True)
         decided(case, ann)
-        sent[0].join(timeout=30)
+        sent[0].join(PATIENCE)
         work()
         assert flags(case) == [("customer_right", True, None)]
 
@@ -308,7 +312,7 @@ class TestAnImportAgainstAClosing:
         send_records(*in_arrears())
         case = in_review()
         monkeypatch.setattr(records, "lock_loan", lambda *, loan: records.revision_of_loan(loan=loan))
-        self.importing_before_the_commit(monkeypatch)
+        self.importing_before_the_commit(monkeypatch, must_wait=False)
         decided(case, ann)
         monkeypatch.undo()
         work()

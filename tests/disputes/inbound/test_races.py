@@ -43,6 +43,5 @@ def test_joins_the_dispute_once_and_all_are_answered_alike() -> None:
 
 def test_control_without_the_constraint_it_joins_it_several_times() -> None:
     with without_index("one_inbound_a_caller_and_id"):
-        delivered_at_once(1)
-        assert Comment.objects.count() > 1
+        assert any(delivered_at_once(round_) and Comment.objects.count() > round_ for round_ in range(1, 11))
         assert Comment.objects.count() == InboundMessage.objects.count()

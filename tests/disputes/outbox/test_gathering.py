@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -20,27 +20,46 @@ from django.db.models.functions import Now
 from disputes.outbox import gathering, queue
 from disputes.outbox.gathering import GATHERED_FOR, Gathering
 from disputes.outbox.models import OutboxTopic
+from tests.races import PATIENCE, until
 
 ROOT = Path(__file__).resolve().parents[3]
 
 
-def until(holds: Callable[[], object], *, seconds: float = 5.0) -> None:
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end, "it did not come"
-        time.sleep(0.01)
+class Moment:
+    """The time for which topics are gathered: over when the test says so. `asked`: how long each was to take."""
+
+    def __init__(self) -> None:
+        self.asked: list[float] = []
+        self._over = threading.Semaphore(0)
+
+    def sleep(self, seconds: float) -> None:
+        self.asked.append(seconds)
+        assert self._over.acquire(timeout=PATIENCE)
+
+    def is_over(self) -> None:
+        self._over.release()
+
+
+@pytest.fixture
+def moment(monkeypatch: pytest.MonkeyPatch) -> Moment:
+    made = Moment()
+    monkeypatch.setattr(gathering, "time", made)
+    return made
 
 
 class TestWhatIsCommittedWithinAMoment:
-    def test_is_sent_in_one_go_in_its_order_and_what_comes_later_by_itself(self):
+    def test_is_sent_in_one_go_in_its_order_and_what_comes_later_by_itself(self, moment: Moment):
         sent: list[list[int]] = []
         gathers = Gathering(sent.append)
         gathers.add([1, 2])
         gathers.add([3])
+        moment.is_over()
         until(lambda: sent)
         gathers.add([4])
+        moment.is_over()
         until(lambda: len(sent) > 1)
         assert sent == [[1, 2, 3], [4]]
+        assert moment.asked == [GATHERED_FOR] * 2
 
     def test_of_many_threads_is_sent_once_each(self):
         sent: list[list[int]] = []
@@ -51,30 +70,32 @@ class TestWhatIsCommittedWithinAMoment:
                 gathers.add([topic])
                 time.sleep(0.002)
 
+        began = time.monotonic()
         threads = [threading.Thread(target=add, args=(start,)) for start in (0, 50, 100)]
         for one in threads:
             one.start()
         for one in threads:
             one.join()
         until(lambda: sum(map(len, sent)) == 150)
+        took = time.monotonic() - began
         time.sleep(2 * GATHERED_FOR)
         assert sorted(topic for few in sent for topic in few) == list(range(150))
-        assert len(sent) < 75
+        assert len(sent) <= took / GATHERED_FOR, "once in a moment at the most"
 
     def test_holds_up_nobody_while_the_broker_is_slow_and_is_bounded(self, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setattr(gathering, "MOST", 3)
-        sent, goes_on = list[list[int]](), threading.Event()
+        sent, at_it, goes_on = list[list[int]](), threading.Event(), threading.Event()
 
         def slow(ids: list[int]) -> None:
-            goes_on.wait(5)
+            at_it.set()
+            goes_on.wait(PATIENCE)
             sent.append(ids)
 
         gathers = Gathering(slow)
         gathers.add([1])
-        time.sleep(3 * GATHERED_FOR)  # the thread is at it
-        began = time.monotonic()
+        assert at_it.wait(PATIENCE)
         gathers.add([2, 3, 4, 5])
-        assert time.monotonic() - began < 1
+        assert sent == [], "the broker is still at the first"
         goes_on.set()
         until(lambda: len(sent) == 2)
         assert sent == [[1], [2, 3, 4]]
@@ -98,8 +119,9 @@ def put(key: str) -> int:
 
 @pytest.mark.django_db(transaction=True)
 class TestAWebProcess:
-    def test_sends_the_topics_of_several_transactions_as_one_task(self, web: list[list[int]]):
+    def test_sends_the_topics_of_several_transactions_as_one_task(self, moment: Moment, web: list[list[int]]):
         ids = [put(key) for key in "abc"]
+        moment.is_over()
         until(lambda: web)
         assert web == [ids]
 
@@ -130,7 +152,7 @@ class TestAWebProcess:
         with monkeypatch.context() as patched:
             patched.setattr(current_app, "send_task", away)
             lost = put("lost")
-            assert tried.wait(5)
+            assert tried.wait(PATIENCE)
         later = put("later")
         until(lambda: web)
         assert web == [[later]]
@@ -142,7 +164,9 @@ class TestAWebProcess:
 def run_python(program: str, **environ: str) -> str:
     words = [sys.executable, "-c", program]
     environ = {**os.environ, **environ}
-    done = subprocess.run(words, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(
+        words, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=10 * PATIENCE, check=True
+    )
     return done.stdout
 
 
@@ -160,12 +184,14 @@ class TestAProcessThatEnds:
         assert run_python(f"{program}; p.start(); p.join()") == "[7]\n"
 
     def test_killed_at_once_sends_nothing(self):
-        assert run_python(f"import os; {GATHERS} one.add([1]); os._exit(0)") == ""
+        long = "import os; from disputes.outbox import gathering; gathering.GATHERED_FOR = 600"
+        assert run_python(f"{long}; {GATHERS} one.add([1]); os._exit(0)") == ""
 
     def test_after_a_fork_sends_its_own_alone(self):
         program = f"import os; {GATHERS} one.add([1]); child = os.fork(); one.add([2] if child else [3])"
-        said = run_python(f"{program}\nif child: os.waitpid(child, 0)").splitlines()
-        assert sorted(said) == ["[1, 2]", "[3]"]
+        sent = [json.loads(line) for line in run_python(f"{program}\nif child: os.waitpid(child, 0)").splitlines()]
+        assert sorted(topic for few in sent for topic in few) == [1, 2, 3]
+        assert [3] in sent, "the child's own alone"
 
 
 def test_the_web_servers_application_gathers_and_a_task_does_not():
