@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-LONGEST = 20.0
+LONGEST = 60.0
 """Seconds after which a process goes on by itself: a test that failed must not leave it waiting."""
 
 

@@ -59,6 +59,6 @@ def test_the_service_goes_on_by_itself_when_the_database_is_back(service: Faults
         service.kill_postgres()
         is_told_to_come_again(api.get("/suppressions"))
         service.start_postgres()
-        service.wait_for(lambda: all(api.get("/suppressions").status_code == 200 for _ in range(6)), seconds=20)
+        service.wait_for(lambda: all(api.get("/suppressions").status_code == 200 for _ in range(6)))
         decided = api.post("/gate/decisions", json={"items": [ITEM]}).json()["decisions"]
     assert [decision["reasons"] for decision in decided] == [["unknown_loan"]]
