@@ -102,4 +102,4 @@ def pytest_unconfigure() -> None:
     """The watcher ends the servers; the run waits for it, so that nothing is left behind."""
     if _watcher is not None and _watcher.stdin is not None:
         _watcher.stdin.close()
-        _watcher.wait(timeout=60)
+        _watcher.wait(timeout=300)

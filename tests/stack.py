@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -32,9 +33,14 @@ T = TypeVar("T")
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody listens on, below those that outgoing connections are given: while the server of such a one is
+    down, a connection of anybody's may take it, or one that is tried over and over meet itself."""
+    for _ in range(1000):
+        port = random.randrange(12_000, 32_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no port is free")
 
 
 class Stack:
@@ -97,7 +103,7 @@ class Stack:
         self.credentials = json.loads((Path(os.environ["RECOURSE_HOME"]) / "credentials.json").read_text())
         for name in ("web", "worker", "beat"):
             self._start(name)
-        self.wait_for(self.ready, seconds=60)
+        self.wait_for(self.ready, seconds=180)
 
     def manage(self, *words: str) -> str:
         """Runs a management command on the service's database and returns what it printed."""
@@ -105,7 +111,7 @@ class Stack:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    def try_to_manage(self, *words: str, seconds: float = 120) -> subprocess.CompletedProcess[str]:
+    def try_to_manage(self, *words: str, seconds: float = 600) -> subprocess.CompletedProcess[str]:
         """The same for a command that may fail."""
         return subprocess.run(
             [sys.executable, "manage.py", *words],
@@ -147,7 +153,7 @@ class Stack:
 
     def start_web(self) -> None:
         self._start("web")
-        self.wait_for(self.answers, seconds=60)
+        self.wait_for(self.answers, seconds=180)
 
     def kill_web(self) -> None:
         self._kill("web")
@@ -162,7 +168,7 @@ class Stack:
         if pid is None:
             pytest.skip("the broker is not ours to kill")
         os.kill(pid, signal.SIGKILL)
-        self.wait_for(lambda: self.valkey.pid() is None, seconds=10)
+        self.wait_for(lambda: self.valkey.pid() is None, seconds=60)
 
     def restore(self) -> None:
         """Starts again whatever does not run."""
@@ -171,7 +177,7 @@ class Stack:
             child = self.children.get(name)
             if child is None or child.process.poll() is not None:
                 self._start(name)
-        self.wait_for(self.ready, seconds=60)
+        self.wait_for(self.ready, seconds=180)
 
     def stop(self) -> None:
         for child in self.children.values():
@@ -200,7 +206,7 @@ class Stack:
         except httpx.TransportError:
             return False
 
-    def wait_for(self, found: Callable[[], T], *, seconds: float = 30) -> T:
+    def wait_for(self, found: Callable[[], T], *, seconds: float = 120) -> T:
         """Asks until the answer is true, and returns it. Fails with the processes' last lines."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:
@@ -218,6 +224,7 @@ class Stack:
                 f"{self.base_url}/oauth/token",
                 data={"grant_type": "client_credentials"},
                 auth=(known["client_id"], known["client_secret"]),
+                timeout=60,
             )
             assert answer.status_code == 200, answer.text
             self._tokens[name] = answer.json()["access_token"]
@@ -231,7 +238,7 @@ class Stack:
 
     def _caller(self, token: str) -> httpx.Client:
         return httpx.Client(
-            base_url=f"{self.base_url}/api/v1", headers={"Authorization": f"Bearer {token}"}, timeout=30
+            base_url=f"{self.base_url}/api/v1", headers={"Authorization": f"Bearer {token}"}, timeout=120
         )
 
 

@@ -36,7 +36,7 @@ def opened_page(browser: Any, address: str, size: Any) -> Any:
     """A page without script, as the strictest in-app browser would show it."""
     context = browser.new_context(viewport=size, java_script_enabled=False)
     page = context.new_page()
-    page.set_default_timeout(5000)
+    page.set_default_timeout(60_000)
     page.goto(address)
     return page
 

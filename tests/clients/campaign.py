@@ -44,7 +44,7 @@ class Campaign:
         named = (told["base_url"], told["client_id"], told["client_secret"])
         copy = LocalCopy(told["copy"], stale_seconds=2)
         self.feed = Feed(*named, copy=copy, poll_seconds=0.3) if told["follows"] else None
-        self.sender = Sender(*named, copy=copy, answer_seconds=2)
+        self.sender = Sender(*named, copy=copy, answer_seconds=5)
         self.threads = [
             threading.Thread(target=way, args=(random.Random(told["seed"] * 100 + n),))
             for n, way in enumerate([self._send_at_once, self._send_from_a_queue] * told["threads"])

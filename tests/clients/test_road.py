@@ -205,6 +205,6 @@ class TestTheReadme:
                 "RECOURSE_COPY": str(tmp_path / "copy.sqlite"),
             },
             check=True,
-            timeout=60,
+            timeout=600,
         )
         assert stack.client().get(f"/records/message/readme-{story.name}").status_code == 200

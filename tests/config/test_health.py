@@ -36,7 +36,7 @@ def test_readyz_names_what_is_down_and_recovers(stack: Stack) -> None:
     assert (answer.status_code, answer.json()["broker"], answer.json()["database"]) == (503, "down", "ok")
     assert httpx.get(f"{stack.base_url}/healthz").status_code == 200
     stack.start_broker()
-    assert stack.wait_for(stack.ready, seconds=10)
+    assert stack.wait_for(stack.ready)
 
 
 def test_the_web_processes_hold_no_rights_beyond_rows(stack: Stack) -> None:

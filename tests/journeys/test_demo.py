@@ -9,7 +9,7 @@ from tests.stack import Stack
 
 class TestTheStory:
     def test_is_told_to_its_end_over_http_and_again_with_new_people(self, stack: Stack):
-        told = stack.manage("demo", "--fast")
+        told = stack.manage("demo", "--fast", "--patience", "240")
         assert "accounts are as many days past due" in told
         assert "customer_right" in told
         assert "stale_records / late_posting" in told
@@ -27,7 +27,7 @@ class TestTheStory:
             assert answer in line, said
         assert "NPS" in told
         assert f"{stack.base_url}/admin/" in told
-        again = stack.manage("demo", "--fast")
+        again = stack.manage("demo", "--fast", "--patience", "240")
         assert not set(references(told)) & set(references(again))
 
 

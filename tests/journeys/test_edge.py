@@ -71,7 +71,7 @@ def send_cut(stack: Stack, address: str, content_type: str, body: bytes, *, with
         line.sendall(head.encode() + (b"%x\r\n%b\r\n" % (len(sent), sent) if chunked else sent))
         time.sleep(0.3)
         line.shutdown(socket.SHUT_WR)
-        line.settimeout(20)
+        line.settimeout(120)
         while line.recv(65536):
             pass
 
@@ -112,7 +112,7 @@ def test_calls_are_answered_while_slow_clients_send_imports(stack: Stack) -> Non
         time.sleep(0.5)
         for _ in range(12):
             # A connection each, so that each process gets some.
-            answer = httpx.get(f"{api.base_url}records/loan/none", headers=api.headers, timeout=20)
+            answer = httpx.get(f"{api.base_url}records/loan/none", headers=api.headers, timeout=60)
             assert answer.status_code == 404
 
 

@@ -23,14 +23,14 @@ class TestADisputeOpenedWhile:
         opened = is_acknowledged_and_held(story, story.dispute())
         assert story.read(opened)["status"] == "checking"
         stack.restore()
-        assert story.until_checked(opened, seconds=75)["outcome"] == "upheld"
+        assert story.until_checked(opened, seconds=240)["outcome"] == "upheld"
 
     def test_the_worker_is_dead_is_checked_once_it_is_back(self, stack: Stack, story: Story):
         story.send(story.paid_late())
         stack.kill_worker()
         opened = is_acknowledged_and_held(story, story.dispute())
         stack.start_worker()
-        assert story.until_checked(opened, seconds=75)["outcome"] == "upheld"
+        assert story.until_checked(opened, seconds=240)["outcome"] == "upheld"
 
 
 class TestAWorkerKilledBetweenCheckAndCommit:
@@ -46,15 +46,15 @@ class TestAWorkerKilledBetweenCheckAndCommit:
                     " AND wait_event_type = 'Lock' AND query ILIKE '%%disputes_loan%%'"
                 )
                 with stack.database() as looker:
-                    stack.wait_for(lambda: looker.execute(waiting).fetchone() != (0,), seconds=30)
+                    stack.wait_for(lambda: looker.execute(waiting).fetchone() != (0,))
                 stack.kill_worker()
             with stack.database() as looker:
-                stack.wait_for(lambda: looker.execute(waiting).fetchone() == (0,), seconds=30)
+                stack.wait_for(lambda: looker.execute(waiting).fetchone() == (0,))
                 written = looker.execute("SELECT count(*) FROM disputes_check WHERE dispute_id = %s", [opened["id"]])
                 assert written.fetchone() == (0,)
         assert story.read(opened)["status"] == "checking"
         stack.start_worker()
-        assert story.until_checked(opened, seconds=75)["outcome"] == "upheld"
+        assert story.until_checked(opened, seconds=240)["outcome"] == "upheld"
 
 
 class TestTheWebServerKilled:

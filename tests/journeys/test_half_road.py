@@ -93,7 +93,7 @@ class Story:
         decision: dict[str, Any] = answer.json()["decisions"][0]
         return decision
 
-    def until_checked(self, opened: dict[str, Any], *, seconds: float = 30) -> dict[str, Any]:
+    def until_checked(self, opened: dict[str, Any], *, seconds: float = 120) -> dict[str, Any]:
         return self.stack.wait_for(
             lambda: (seen := self.read(opened)) and seen["status"] != "checking" and seen, seconds=seconds
         )

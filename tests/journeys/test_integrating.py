@@ -26,7 +26,7 @@ def typed(script: str, *, stack: Stack) -> subprocess.CompletedProcess[str]:
         env=stack.environ(),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
     )
 
 
