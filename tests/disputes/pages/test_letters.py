@@ -40,6 +40,8 @@ OF_THE_DEBT = [
 ]
 """What the records hold of C1's debt, in every form that a letter could write it in."""
 
+IN_JUNE = datetime(2026, 6, 15, 4, tzinfo=UTC)
+
 WAYS = ("核查", "调解", "仲裁", "诉讼", "12378", "12363", "12321")
 
 
@@ -82,6 +84,8 @@ def page_of(dispute: Dispute, language: str) -> str:
 
 def told_of_the_debt(dispute: Dispute, language: str) -> list[str]:
     """What a letter says of it. The dispute's reference is left out: it is random, and may spell anything."""
+    # A letter of February, or of December (12月), names the debt's month as its own.
+    dispute.opened_at, dispute.closed_at = IN_JUNE, IN_JUNE
     page = page_of(dispute, language).replace(dispute.reference, "")
     return [word for word in OF_THE_DEBT if word in page]
 
