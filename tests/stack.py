@@ -74,7 +74,6 @@ class Stack:
         if self.own_broker:
             found["BROKER_URL"] = f"redis+socket://{self.valkey.socket}?virtual_host=1"
             found["CACHE_URL"] = f"unix://{self.valkey.socket}?db=2"
-        found.pop("PROMETHEUS_MULTIPROC_DIR", None)
         return found
 
     def _service_url(self) -> str:

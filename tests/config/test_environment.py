@@ -8,9 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from django.conf import settings
+from prometheus_client.values import MutexValue, ValueClass
 
 from config import environment
-from tests.servers import ADDRESSES
+from tests.servers import ADDRESSES, OF_LIBRARIES
 
 GOOD = {
     "DATABASE_URL": "postgresql://recourse_service:a@db.example/recourse",
@@ -173,12 +175,15 @@ def test_a_run_of_the_tests_has_no_setting_but_its_own() -> None:
     own = {"RECOURSE_ENV", "RECOURSE_HOME", "SECRET_KEY", "DATA_KEYS", *ADDRESSES}
     assert {setting.name for setting in environment.SETTINGS if setting.name in os.environ} <= own
     assert os.environ["RECOURSE_ENV"] == "test"
+    assert (settings.SETTINGS_MODULE, os.environ["DJANGO_SETTINGS_MODULE"]) == ("config.settings", "config.settings")
+    assert ValueClass is MutexValue, "metrics stand in files, and in those of others"
 
 
 def test_nor_where_whoever_runs_them_has_exported_all_of_them() -> None:
-    """With a policy pack that is not there no process would start."""
+    """With a policy pack, or settings, that are not there no process would start."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("RECOURSE_TEST", "PYTEST"))}
     environ |= {one.name: "atlantis" for one in environment.SETTINGS if one.name not in ADDRESSES}
+    environ |= dict.fromkeys(OF_LIBRARIES, "atlantis")
     named = f"{__file__}::test_a_run_of_the_tests_has_no_setting_but_its_own"
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-n", "0", "-q", "-p", "no:cacheprovider", named],
