@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from django.contrib.postgres.operations import AddIndexConcurrently
 from django.db import migrations, models
+
+from config.indexes import AddIndex
 
 
 class Migration(migrations.Migration):
@@ -17,7 +18,7 @@ class Migration(migrations.Migration):
     dependencies: ClassVar = [("disputes", "0012_permits_out")]
 
     operations: ClassVar = [
-        AddIndexConcurrently(
+        AddIndex(
             model_name="hold",
             index=models.Index(fields=["-id"], name="hold_opt_outs", condition=models.Q(source="opt_out")),
         ),

@@ -12,6 +12,8 @@ from typing import ClassVar
 import django.db.models.deletion
 from django.db import migrations, models
 
+from config.indexes import DropIndex
+
 _FOR_LIKE = (
     ("disputes_dispute_reference_d5c34516_like", "disputes_dispute (reference varchar_pattern_ops)"),
     ("disputes_dispute_loan_bc758c8c_like", "disputes_dispute (loan varchar_pattern_ops)"),
@@ -20,22 +22,15 @@ _FOR_LIKE = (
 _OF_A_HOLD = ("disputes_holdcover_hold_id_a5cf291d", "disputes_holdcover (hold_id)")
 
 
-def _without(name: str, on: str) -> migrations.RunSQL:
-    return migrations.RunSQL(
-        sql=f"DROP INDEX CONCURRENTLY IF EXISTS {name};",
-        reverse_sql=f"CREATE INDEX CONCURRENTLY IF NOT EXISTS {name} ON {on};",
-    )
-
-
 class Migration(migrations.Migration):
     atomic = False
 
     dependencies: ClassVar = [("disputes", "0016_opening_writing")]
 
     operations: ClassVar = [
-        *[_without(*one) for one in _FOR_LIKE],
+        *[DropIndex(*one) for one in _FOR_LIKE],
         migrations.SeparateDatabaseAndState(
-            database_operations=[_without(*_OF_A_HOLD)],
+            database_operations=[DropIndex(*_OF_A_HOLD)],
             state_operations=[
                 migrations.AlterField(
                     model_name="holdcover",
