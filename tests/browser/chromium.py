@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 WIDE = {"width": 1440, "height": 900}
+USUAL = {"width": 1280, "height": 800}
+"""A laptop's window."""
 NARROW = {"width": 390, "height": 844}
 
 
@@ -49,3 +51,21 @@ def problems_of(page: Any) -> list[str]:
 def too_wide(page: Any) -> bool:
     """Whether the page has to be moved sideways to be read."""
     return bool(page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth + 1"))
+
+
+def cut_off(page: Any) -> list[str]:
+    """What stands in cells that something has to be moved sideways for: of the window, or of a box that scrolls."""
+    found: list[str] = page.evaluate(
+        """() => [...document.querySelectorAll('th, td')].filter(cell => {
+            const {right, width} = cell.getBoundingClientRect();
+            if (!width) return false;
+            let edge = document.documentElement.clientWidth;
+            for (let box = cell.parentElement; box; box = box.parentElement)
+                if (getComputedStyle(box).overflowX !== 'visible') {
+                    const {left} = box.getBoundingClientRect();
+                    edge = Math.min(edge, left + box.clientLeft + box.clientWidth);
+                }
+            return right > edge + 1;
+        }).map(cell => cell.innerText)"""
+    )
+    return found

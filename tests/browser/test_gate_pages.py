@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.browser.chromium import NARROW, WIDE, browser, problems_of, too_wide
-from tests.browser.test_desk import lender, log_in, opened  # noqa: F401 - a fixture
+from tests.browser.chromium import NARROW, USUAL, WIDE, browser, cut_off, problems_of, too_wide
+from tests.browser.test_desk import LONG_ID, lender, log_in, opened  # noqa: F401 - a fixture
 from tests.stack import Stack
 
 PAGES = (
@@ -70,6 +70,61 @@ def test_a_supervisor_reads_holds_and_the_gate_at_every_width(held: Stack) -> No
             assert not too_wide(page)
             assert problems == []
             page.close()
+
+
+def long_words(stack: Stack) -> None:
+    """Holds of every shape, and an opt-out that was taken back, of somebody whose ids are long, placed by somebody
+    whose name is."""
+    digest = "01" + "a1b2c3d4" * 8
+    with stack.database() as database:
+        (who,) = database.execute(
+            "INSERT INTO auth_user (username, password, first_name, last_name, email, is_superuser, is_staff,"
+            " is_active, date_joined) VALUES ('max', '!', 'Maximiliana', 'Featherstonehaugh-Cholmondeley', '', false,"
+            " true, true, now()) RETURNING id"
+        ).fetchone()
+        by = f"user:{who}"
+        for n, (source, scope, reason, keys) in enumerate(
+            [
+                ("opt_out", "phone", "opted_out", [f"p:{digest}"]),
+                ("manual", "loan", "manual_hold", [f"l:{LONG_ID}", f"l:{LONG_ID}2"]),
+                ("dispute", "loan_and_phone", "outcome_not_delivered", [f"l:{LONG_ID}", f"p:{digest}"]),
+                ("manual", "customer", "manual_hold", [f"c:{LONG_ID}"]),
+            ]
+        ):
+            hold = f"01999999-0000-7000-8000-00000000000{n}"
+            database.execute(
+                "INSERT INTO disputes_hold (id, source, scope, reason, why, placed_at, placed_by, released_at,"
+                " released_by, release_reason) VALUES (%s, %s, %s, %s, %s, now() - interval '9 days', %s,"
+                " CASE WHEN %s THEN now() END, %s, %s)",
+                [hold, source, scope, reason, f"by telephone: {LONG_ID}", by, n != 1, by, f"opted in: {LONG_ID}"],
+            )
+            database.execute(
+                "INSERT INTO disputes_holdcover (hold_id, key, since) SELECT %s, unnest(%s::text[]), now()",
+                [hold, keys],
+            )
+        database.execute(
+            "INSERT INTO disputes_customerphone (customer, digest, role) VALUES (%s, %s, 'own')",
+            [LONG_ID, bytes.fromhex(digest)],
+        )
+
+
+def test_no_list_runs_off_a_laptops_window(held: Stack) -> None:
+    """However long ids and names are, in both languages."""
+    long_words(held)
+    base = f"{held.base_url}/admin/disputes/hold/"
+    with browser() as chromium:
+        for locale in ("en", "zh-CN"):
+            page = chromium.new_context(viewport=USUAL, locale=locale).new_page()
+            log_in(page, held, "supervisor")
+            for place, address in enumerate([*PAGES, "opt-outs/", "../inboundmessage/", "../notice/"]):
+                page.goto(base + address)
+                page.wait_for_selector("h1, #changelist")
+                _keep_picture(page, f"gate-{place}-usual-{locale}")
+                assert cut_off(page) == [], address
+        # What is looked for is seen.
+        page.set_viewport_size({"width": 500, "height": 800})
+        page.goto(base + "opt-outs/?show=all")
+        assert cut_off(page) != []
 
 
 def test_a_supervisor_pauses_a_sending_rule_in_chinese_and_switches_it_on_again(lender: Stack) -> None:  # noqa: F811
