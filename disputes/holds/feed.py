@@ -19,7 +19,7 @@ from disputes.notices.webhooks import Listeners, announced
 log = structlog.get_logger(__name__)
 
 LISTED = 1000
-"""How many permits one row lists: of a campaign that is paused there may be hundreds of thousands."""
+"""How many permits one row, or one webhook, lists: of a campaign that is paused there may be hundreds of thousands."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -102,7 +102,8 @@ def _lock_numbers() -> Statement:
 
 def _announced(rows: Sequence[dict[str, Any]], listeners: Listeners | None, at: datetime | None) -> Iterator[Statement]:
     """`hold.placed` and `hold.released`, in order for one dispute, or for the hold where it has none. What a hold
-    covers is told by the feed, which asks for a right of its own."""
+    covers is told by the feed, which asks for a right of its own; so are the permits for which a body has no room, and
+    `permits_out_count` says how many there are."""
     told = [row for row in rows if row["kind"] in (Change.PLACED, Change.RELEASED)]
     if not told:
         return
@@ -113,7 +114,12 @@ def _announced(rows: Sequence[dict[str, Any]], listeners: Listeners | None, at: 
         return
     at = at or _clock()
     for row in told:
-        said = {name: row[name] for name in ("scope", "reason", "permits_out", "dispute")}
+        out = row["permits_out"]
+        said = {
+            **{name: row[name] for name in ("scope", "reason", "dispute")},
+            "permits_out": out[:LISTED],
+            "permits_out_count": len(out),
+        }
         yield from announced(
             event=f"hold.{row['kind']}",
             key=row["dispute"] or row["hold"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
@@ -80,11 +81,14 @@ def changes_after(*, number: int, limit: int) -> list[SuppressionChange]:
     return list(SuppressionChange.objects.filter(number__gt=number).order_by("number")[:limit])
 
 
-def page_of_changes(*, number: int, limit: int) -> tuple[list[SuppressionChange], bool]:
-    """(The feed's rows after `number`, at most `limit`, with at most PERMITS_A_PAGE permits but at least one row;
-    whether there are more.) Their lengths are asked first, so that what has no room is not read."""
+def page_of_changes(*, number: int, limit: int, hold: uuid.UUID | None = None) -> tuple[list[SuppressionChange], bool]:
+    """(The feed's rows after `number`, of one hold where it is named, at most `limit`, with at most PERMITS_A_PAGE
+    permits but at least one row; whether there are more.) Their lengths are asked first, so that what has no room is
+    not read."""
     length = Func(F("permits_out"), function="jsonb_array_length", output_field=IntegerField())
     after = SuppressionChange.objects.filter(number__gt=number).order_by("number")
+    if hold is not None:
+        after = after.filter(hold=hold)
     lengths = list(after.values_list("number", length)[: limit + 1])
     room = PERMITS_A_PAGE
     last, count = number, 0

@@ -140,6 +140,7 @@ class ChangesSerializer(serializers.Serializer[Any]):
 class ChangesFilterSerializer(serializers.Serializer[Any]):
     after = serializers.IntegerField(required=False, min_value=0, max_value=LAST_NUMBER, default=0)
     limit = serializers.IntegerField(required=False, min_value=1, max_value=PAGE, default=PAGE)
+    hold = serializers.UUIDField(required=False, help_text="What happened to this hold alone.")
 
 
 class SuppressionChanges(ServiceView):
@@ -156,11 +157,14 @@ class SuppressionChanges(ServiceView):
     )
     def get(self, request: Request) -> Response:
         """Rows after the number `after`, oldest first. Nothing is lost; numbers may skip. Where very many permits are
-        recalled at once, further ones follow in rows of kind `changed`."""
-        asked = ChangesFilterSerializer(data=request.query_params)
+        recalled at once, further ones follow in rows of kind `changed`. `hold` reads what happened to one alone, such
+        as the permits for which its webhook had no room; a copy is kept by a reading without it."""
+        # A hold that is named by nothing is refused: as in the list, it would answer for everybody.
+        query = {name: said for name, said in request.query_params.items() if said or name == "hold"}
+        asked = ChangesFilterSerializer(data=query)
         asked.is_valid(raise_exception=True)
         after, limit = asked.validated_data["after"], asked.validated_data["limit"]
-        page, more = queries.page_of_changes(number=after, limit=limit)
+        page, more = queries.page_of_changes(number=after, limit=limit, hold=asked.validated_data.get("hold"))
         return Response(
             {
                 "after": page[-1].number if page else after,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable
@@ -21,6 +22,8 @@ from disputes.holds import by_hand, feed, queries
 from disputes.holds.models import Permit, SuppressionChange
 from disputes.holds.placing import change_reason, number_changes, place_hold, release_hold, widen_hold
 from disputes.holds.scopes import Covers
+from disputes.notices.models import WebhookMessage
+from disputes.notices.webhooks import register_endpoint
 from tests import callers
 from tests.disputes.holds import scene
 from tests.races import at_once
@@ -114,6 +117,11 @@ def place(*, loan: str) -> Any:
     )
 
 
+def listen() -> None:
+    """Somebody wants the webhooks of what is placed."""
+    register_endpoint(url="http://127.0.0.1:9/x", events=["hold.placed"], created_by="t", now=datetime.now(tz=UTC))
+
+
 class TestACampaignThatIsPaused:
     """Very many permits are recalled at once: no row, and no page, lists more than it has room for."""
 
@@ -177,6 +185,27 @@ class TestACampaignThatIsPaused:
         assert all(copy.is_recalled(permit) for permit in (ids[0], ids[feed.LISTED], ids[-1]))
         assert copy.is_held(loan="L11"), "and what came after it"
 
+    def test_is_announced_with_as_many_permits_as_a_row_lists_and_the_feed_has_the_rest_of_the_hold(self) -> None:
+        listen()
+        hold, ids = self.pause(2 * feed.LISTED + 1)
+        told = json.loads(WebhookMessage.objects.get().body)["data"]["hold"]
+        assert (told["id"], told["permits_out_count"]) == (hold, len(ids))
+        assert [permit["id"] for permit in told["permits_out"]] == ids[: feed.LISTED]
+        scene.dispute("not_overdue", loan="L11", n=1, customer="C1")
+        gateway, listed, after, more = callers.system("suppressions:read"), [], 0, True
+        while more:
+            page = gateway.get(f"/api/v1/suppressions/changes?hold={hold}&after={after}").json()
+            after, more = page["after"], page["more"]
+            assert {row["hold"] for row in page["results"]} == {hold}
+            listed += [permit["id"] for row in page["results"] for permit in row["permits_out"]]
+        assert listed == ids
+
+    def test_is_announced_whole_where_a_body_has_room(self) -> None:
+        listen()
+        _, ids = self.pause(feed.LISTED)
+        told = json.loads(WebhookMessage.objects.get().body)["data"]["hold"]
+        assert ([permit["id"] for permit in told["permits_out"]], told["permits_out_count"]) == (ids, feed.LISTED)
+
     def test_a_row_that_is_longer_than_a_page_is_a_page(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.pause(3)
         scene.dispute("not_overdue", loan="L11", n=1, customer="C1")
@@ -207,7 +236,9 @@ class TestOverHttp:
         end = gateway.get(f"/api/v1/suppressions/changes?after={second['after']}").json()
         assert end == {"after": second["after"], "more": False, "results": []}
 
-    @pytest.mark.parametrize("query", ["after=x", "after=-1", f"after={2**70}", "limit=0", "limit=101"])
+    @pytest.mark.parametrize(
+        "query", ["after=x", "after=-1", f"after={2**70}", "limit=0", "limit=101", "hold=", "hold=x"]
+    )
     def test_a_bad_query_is_named(self, query: str) -> None:
         answer = callers.system("suppressions:read").get(f"/api/v1/suppressions/changes?{query}")
         assert answer.status_code == 400
