@@ -13,7 +13,8 @@ from django.db import connection, transaction
 
 from config.api.locks import FEED_NUMBER, NAMESPACE
 from config.statements import Statement, run
-from disputes.holds.models import Change, Hold, SuppressionChange
+from disputes.holds.models import Change, Hold, Scope, SuppressionChange
+from disputes.holds.scopes import covers_of_keys
 from disputes.notices.webhooks import Listeners, announced
 
 log = structlog.get_logger(__name__)
@@ -101,9 +102,9 @@ def _lock_numbers() -> Statement:
 
 
 def _announced(rows: Sequence[dict[str, Any]], listeners: Listeners | None, at: datetime | None) -> Iterator[Statement]:
-    """`hold.placed` and `hold.released`, in order for one dispute, or for the hold where it has none. What a hold
-    covers is told by the feed, which asks for a right of its own; so are the permits for which a body has no room, and
-    `permits_out_count` says how many there are."""
+    """`hold.placed` and `hold.released`, in order for one dispute, or for the hold where it has none, and `rule.paused`
+    of a sending rule's. What a hold covers is told by the feed, which asks for a right of its own; so are the permits
+    for which a body has no room, and `permits_out_count` says how many there are."""
     told = [row for row in rows if row["kind"] in (Change.PLACED, Change.RELEASED)]
     if not told:
         return
@@ -127,6 +128,11 @@ def _announced(rows: Sequence[dict[str, Any]], listeners: Listeners | None, at: 
             at=at,
             listeners=listeners,
         )
+        if row["scope"] == Scope.SENDING_RULE and row["kind"] == Change.PLACED:
+            # Under the hold's key: after the permits to recall, and before its release.
+            for rule in sorted(covers_of_keys(row["keys"]).rules):
+                data = {"rule": {"id": rule, "hold": row["hold"]}}
+                yield from announced(event="rule.paused", key=row["hold"], data=data, at=at, listeners=listeners)
 
 
 def _clock() -> datetime:

@@ -3,6 +3,7 @@ frees; time alone ends none. When a dispute's hold ends: tests/disputes/cases/te
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -16,6 +17,8 @@ from disputes.holds.placing import PlacedHold, number_changes, release_hold
 from disputes.holds.scopes import Covers
 from disputes.journal.models import Event
 from disputes.journal.recording import Actor
+from disputes.notices.models import WebhookMessage
+from disputes.notices.webhooks import register_endpoint
 from tests.disputes.holds import scene
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -119,6 +122,17 @@ def test_a_rule_that_is_paused_sends_nothing_until_a_supervisor_switches_it_on()
     assert lift(placed, supervisor=True)
     assert scene.reasons(scene.item(2, loan="L22", sending_rule="R7")) == [()]
     assert (placed.hold.source, placed.hold.scope) == ("manual", "sending_rule")
+
+
+def test_a_pause_is_announced_by_its_rule_among_the_events_of_its_hold() -> None:
+    register_endpoint(url="http://127.0.0.1:9/x", events=[], created_by="t", now=now())
+    placed = pause()
+    lift(placed, supervisor=True)
+    scene.hold(Covers(loans=frozenset({"L11"})), reason="manual_hold", source="manual")
+    told = [(one.event, one.key, json.loads(one.body)["data"]) for one in WebhookMessage.objects.order_by("seq")]
+    assert [event for event, _, _ in told] == ["hold.placed", "rule.paused", "hold.released", "hold.placed"]
+    assert {key for _, key, _ in told[:3]} == {str(placed.hold.pk)}, "delivered in this order"
+    assert told[1][2] == {"rule": {"id": "R7", "hold": str(placed.hold.pk)}}
 
 
 def test_an_agent_pauses_no_rule() -> None:
