@@ -25,21 +25,6 @@ class Actor:
 SERVICE = Actor(type="service")
 
 
-def event(
-    *,
-    subject_type: str,
-    subject_id: uuid.UUID,
-    kind: str,
-    actor: Actor,
-    at: datetime,
-    data: Mapping[str, Any] | None = None,
-) -> Statement:
-    """What writes one event, to be run in the transaction of what it tells of. `data` holds no personal data: ids,
-    codes, instants."""
-    row = event_row(subject_type=subject_type, subject_id=subject_id, kind=kind, actor=actor, at=at, data=data)
-    return written(row)
-
-
 def event_row(
     *,
     subject_type: str,
@@ -49,7 +34,7 @@ def event_row(
     at: datetime,
     data: Mapping[str, Any] | None = None,
 ) -> Row:
-    """The event's row, for who writes it with others. As `event` otherwise."""
+    """The row of one event, for who writes it with others. `data` holds no personal data: ids, codes, instants."""
     return {
         "subject_type": subject_type,
         "subject_id": subject_id,
@@ -62,7 +47,7 @@ def event_row(
 
 
 def written(row: Row) -> Statement:
-    """What writes an `event_row`."""
+    """What writes an `event_row`, to be run in the transaction of what it tells of."""
     return Statement(_WRITTEN, [*list(row.values())[:-1], json.dumps(row["data"])])
 
 
@@ -81,8 +66,9 @@ def record_event(
     at: datetime,
     data: Mapping[str, Any] | None = None,
 ) -> None:
-    """Writes one event. Needs the transaction of what it tells of. `data` as in `event`."""
-    run(event(subject_type=subject_type, subject_id=subject_id, kind=kind, actor=actor, at=at, data=data))
+    """Writes one event. Needs the transaction of what it tells of. `data` as in `event_row`."""
+    row = event_row(subject_type=subject_type, subject_id=subject_id, kind=kind, actor=actor, at=at, data=data)
+    run(written(row))
 
 
 def record_events(
