@@ -80,6 +80,6 @@ def _grow(grown: dict[uuid.UUID, set[str]], *, reached: set[uuid.UUID]) -> int:
             continue
         data = {"scope": hold.scope, "reason": hold.reason, "permits_out": len(out)}
         record_event(subject_type="hold", subject_id=hold.pk, kind="hold.changed", actor=SERVICE, at=at, data=data)
-        note_change(kind=Change.CHANGED, hold=hold, keys=whole, permits_out=[permit.render() for permit in out])
+        note_change(kind=Change.CHANGED, hold=hold, keys=whole, permits_out=out)
     number_changes()
     return sum(1 for more in fresh.values() if more)

@@ -14,6 +14,7 @@ from django.db import connection, transaction
 from config.api.locks import FEED_NUMBER, NAMESPACE
 from config.statements import Statement, run
 from disputes.holds.models import Change, Hold, Scope, SuppressionChange
+from disputes.holds.permits import PermitOut
 from disputes.holds.scopes import covers_of_keys
 from disputes.notices.webhooks import Listeners, announced
 
@@ -21,6 +22,9 @@ log = structlog.get_logger(__name__)
 
 LISTED = 1000
 """How many permits one row, or one webhook, lists: of a campaign that is paused there may be hundreds of thousands."""
+
+TOLD_AT_ONCE = 10 * LISTED
+"""How many permits one statement brings to the database: its text stands in memory several times."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -44,7 +48,7 @@ def _waiting() -> _Waiting:
     return found
 
 
-def note_change(*, kind: str, hold: Hold, keys: Sequence[str], permits_out: Sequence[dict[str, Any]] = ()) -> None:
+def note_change(*, kind: str, hold: Hold, keys: Sequence[str], permits_out: Sequence[PermitOut] = ()) -> None:
     """Keeps a change of a hold until `number_changes` writes it. Needs the hold's transaction."""
     waiting = _waiting()
     if not waiting.rows:
@@ -56,7 +60,7 @@ def note_change(*, kind: str, hold: Hold, keys: Sequence[str], permits_out: Sequ
             "scope": hold.scope,
             "reason": hold.reason,
             "keys": sorted(key for key in keys if key[0] != "s"),
-            "permits_out": list(permits_out),
+            "permits_out": permits_out,
             "dispute": str(hold.dispute) if hold.dispute else None,
         }
     )
@@ -70,7 +74,7 @@ def number_changes(
     in the same call, before the lock; `at`: when the changes were made, where its owner has asked the database.
 
     1. the webhooks of what was placed and released, after every row's lock, so that they stand in order among the
-    dispute's own; 2. one advisory lock, held until the commit; 3. in the next statement the numbers. Whoever waits for
+    dispute's own; 2. one advisory lock, held until the commit; 3. in the next statements the numbers. Whoever waits for
     the lock draws a higher number and commits later, so a reader that has seen a number has seen all below it.
     """
     waiting = _waiting()
@@ -78,20 +82,33 @@ def number_changes(
         run(*after)
         return
     rows, waiting.rows = waiting.rows, []
-    numbered = [part for row in rows for part in _parts(row)]
     webhooks = _announced(rows, listeners, at)
-    run(*after, *webhooks, _lock_numbers(), Statement(_NUMBERED, [json.dumps(numbered)]))
+    numbered = _numbered(rows)
+    run(*after, *webhooks, _lock_numbers(), next(numbered))
+    for more in numbered:
+        run(more)
 
 
-def _parts(row: dict[str, Any]) -> list[dict[str, Any]]:
+def _numbered(rows: Sequence[dict[str, Any]]) -> Iterator[Statement]:
+    """What writes the feed's rows, in their order: one statement, but where very many permits are recalled."""
+    told: list[dict[str, Any]] = []
+    room = TOLD_AT_ONCE
+    for part in (part for row in rows for part in _parts(row)):
+        if told and len(part["permits_out"]) > room:
+            yield Statement(_NUMBERED, [json.dumps(told)])
+            told, room = [], TOLD_AT_ONCE
+        told.append(part)
+        room -= len(part["permits_out"])
+    yield Statement(_NUMBERED, [json.dumps(told)])
+
+
+def _parts(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """The rows that tell of one change. Permits that have no room in the first stand in rows of their own right after
     it, by which nothing else changes, so that whoever reads only ever meets lists of a bounded length."""
-    out = row["permits_out"]
-    more = [
-        {**row, "kind": Change.CHANGED, "permits_out": out[first : first + LISTED]}
-        for first in range(LISTED, len(out), LISTED)
-    ]
-    return [{**row, "permits_out": out[:LISTED]}, *more]
+    out: Sequence[PermitOut] = row["permits_out"]
+    for first in range(0, len(out) or 1, LISTED):
+        kind = Change.CHANGED if first else row["kind"]
+        yield {**row, "kind": kind, "permits_out": [permit.render() for permit in out[first : first + LISTED]]}
 
 
 _NUMBERED = "SELECT disputes_number_changes(%s::jsonb)"
@@ -115,10 +132,10 @@ def _announced(rows: Sequence[dict[str, Any]], listeners: Listeners | None, at: 
         return
     at = at or _clock()
     for row in told:
-        out = row["permits_out"]
+        out: Sequence[PermitOut] = row["permits_out"]
         said = {
             **{name: row[name] for name in ("scope", "reason", "dispute")},
-            "permits_out": out[:LISTED],
+            "permits_out": [permit.render() for permit in out[:LISTED]],
             "permits_out_count": len(out),
         }
         yield from announced(

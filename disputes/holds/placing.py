@@ -275,5 +275,5 @@ def _tell(
     data: dict[str, Any] = {"scope": hold.scope, "reason": hold.reason, "permits_out": len(out)}
     if why:
         data["why"] = why
-    note_change(kind=kind, hold=hold, keys=list(keys), permits_out=[permit.render() for permit in out])
+    note_change(kind=kind, hold=hold, keys=list(keys), permits_out=out)
     return event_row(subject_type="hold", subject_id=hold.pk, kind=f"hold.{kind}", actor=actor, at=at, data=data)

@@ -162,6 +162,32 @@ class TestACampaignThatIsPaused:
         }
         assert rows[-1].number - rows[0].number == 2, "nothing comes between them"
 
+    def test_is_brought_to_the_database_in_statements_of_a_bounded_length(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """And one after the other is numbered as all at once."""
+        monkeypatch.setattr(feed, "LISTED", 2)
+        monkeypatch.setattr(feed, "TOLD_AT_ONCE", 4)
+        brought: list[int] = []
+
+        def numbered(rows: Any) -> Any:
+            for statement in told(rows):
+                brought.append(sum(len(row["permits_out"]) for row in json.loads(statement.parameters[0])))
+                yield statement
+
+        told = feed._numbered
+        monkeypatch.setattr(feed, "_numbered", numbered)
+        _, ids = self.pause(11)
+        rows = list(SuppressionChange.objects.order_by("number"))
+        assert brought == [4, 4, 3]
+        assert [(row.kind, len(row.permits_out)) for row in rows] == [
+            ("placed", 2),
+            *[("changed", 2)] * 4,
+            ("changed", 1),
+        ]
+        assert [one["id"] for row in rows for one in row.permits_out] == ids
+        assert rows[-1].number - rows[0].number == 5, "nothing comes between them"
+
     def test_is_told_in_one_row_where_that_has_room(self) -> None:
         self.pause(feed.LISTED)
         assert [row.kind for row in SuppressionChange.objects.all()] == ["placed"]
