@@ -86,6 +86,12 @@ def _places_of_its_own() -> None:
     settings.SECRET_KEY = f"{settings.SECRET_KEY}-{os.getpid()}"
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _static_files_are_looked_for_when_asked() -> None:
+    """Each client of a test builds the middleware anew, and with that the list of all static files."""
+    settings.WHITENOISE_AUTOREFRESH = True
+
+
 @pytest.fixture(scope="session")
 def running() -> Iterator[Stack]:
     yield from running_stack()
