@@ -199,6 +199,7 @@ class Walk:
         self._taken = _Counted()
         self._customers: dict[str, CustomerFact | None] = {}
         self._needs: dict[tuple[str, str | None], int] = {}
+        self._capped: dict[tuple[str, str], bool] = {}
         self._open: dict[tuple[str, bool, int], HoursAnswer] = {}
         for one in facts.taken:
             self._taken.add(one)
@@ -373,6 +374,12 @@ class Walk:
 
     def _caps(self, item: GateItem, customer: str | None, at: datetime) -> CapAnswer:
         """Whether the caps leave a slot, given what shares the item's customer, loan or phone."""
+        kind = (item.channel, item.category)
+        capped = self._capped.get(kind)
+        if capped is None:
+            capped = self._capped[kind] = bool(self.facts.pack.caps_for(channel=item.channel, category=item.category))
+        if not capped:
+            return WITHIN  # and nothing need be counted: of these one person may be sent very many
         near = [
             *self._taken.near(customer, item.loan, item.phone),
             *self._earlier.near(customer, item.loan, item.phone),
