@@ -15,9 +15,10 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from disputes.cases.models import Dispute
+from disputes.desk import hold_page as pages
 from disputes.desk.hold_page import hold_page
 from disputes.desk.sidebar import navigation
-from disputes.holds.models import Hold
+from disputes.holds.models import Hold, Permit, SuppressionChange
 from disputes.holds.opting_out import is_opted_out
 from disputes.holds.permits import mark_used
 from disputes.holds.placing import number_changes, place_hold
@@ -123,6 +124,23 @@ class TestAHoldByHand:
         hold, now = Hold.objects.get(), datetime.now(tz=UTC)
         assert len(hold_page(hold=hold, now=now).recall) == 1
         assert hold_page(hold=hold, now=now + timedelta(seconds=61)).recall == ()
+
+    def test_lists_the_last_of_very_many_permits_and_says_how_many_more_there_are(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(pages, "RECALLED", 2)
+        for seconds in (90, 60, 120):
+            scene.ask(scene.item(1, request_id=f"q{seconds}", category="notice" if seconds > 60 else "urge"), seconds=seconds)
+        place(agent(), "loan", "L11")
+        # It grows later: what a change of it lists again is there once.
+        first = SuppressionChange.objects.get()
+        SuppressionChange.objects.create(
+            **{**{f.attname: getattr(first, f.attname) for f in first._meta.concrete_fields}, "number": 2**40},
+        )
+        shown = hold_page(hold=Hold.objects.get(), now=datetime.now(tz=UTC))
+        granted = {str(one.pk): one.request_id for one in Permit.objects.all()}
+        assert [granted[one.id] for one in shown.recall] == ["q120", "q90"]
+        assert shown.more_recall == 1
 
     @pytest.mark.parametrize(
         ("covers", "which", "why", "said"),
