@@ -129,8 +129,8 @@ class TestAHoldByHand:
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(pages, "RECALLED", 2)
-        for seconds in (90, 60, 120):
-            scene.ask(scene.item(1, request_id=f"q{seconds}", category="notice" if seconds > 60 else "urge"), seconds=seconds)
+        for seconds, category in ((90, "notice"), (60, "urge"), (120, "notice")):
+            scene.ask(scene.item(1, request_id=f"q{seconds}", category=category), seconds=seconds)
         place(agent(), "loan", "L11")
         # It grows later: what a change of it lists again is there once.
         first = SuppressionChange.objects.get()
