@@ -15,6 +15,7 @@ from urllib.parse import quote
 import pytest
 from django.db import connection, transaction
 
+from disputes.records.importing import BATCH_LINES
 from disputes.records.models import Loan, RepaymentVersion, ReversalVersion, Voided
 from tests.disputes.records import importer
 from tests.disputes.records.importer import encoded
@@ -110,16 +111,19 @@ def test_killed_and_resumed_it_ends_as_in_one_go(tmp_path: Path) -> None:
         finally:
             process.kill()
             before, _ = process.communicate()
-    assert 0 < noted(file) < total
+    place = noted(file)
+    assert 0 < place < total
 
     resumed = command(file, "--resume")
-    said, _ = resumed.communicate(timeout=10 * PATIENCE)
+    said, beside = resumed.communicate(timeout=10 * PATIENCE)
     assert resumed.returncode == 1
+    assert f"Goes on after line {place:,}." in beside
     *refused, summary = said.splitlines()
     assert {json.loads(row)["line"] for row in [*before.splitlines(), *refused]} == {total // 2 + 1}
     counted = {word: int(count) for count, word in (part.split(" ") for part in summary.rstrip(".").split(", "))}
     assert sum(counted.values()) == total
-    assert counted.get("unchanged", 0) <= 1_000
+    # What may come again: the batch that was stored and not wholly noted. And one loan was there before.
+    assert counted.get("unchanged", 0) <= BATCH_LINES + 1
 
     whole, _ = file_of(tmp_path, "B")
     at_once = command(whole)
