@@ -7,7 +7,6 @@ caps there and then, so that the next one of the same walk sees it.
 from __future__ import annotations
 
 import uuid
-from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -160,33 +159,31 @@ class _Counted:
     """Contacts, by what they share with others."""
 
     def __init__(self) -> None:
-        self._of_customer: dict[str, list[Contact]] = defaultdict(list)
-        self._of_loan: dict[str, list[Contact]] = defaultdict(list)
-        self._of_phone: dict[str | bytes, list[Contact]] = defaultdict(list)
+        # By one name each, whatever it names: two that share one only by accident share no slot under a cap, which
+        # compares what each is.
+        self._named: dict[str | bytes | None, list[Contact]] = {}
 
     def add(self, contact: Contact) -> None:
-        if contact.customer is not None:
-            self._of_customer[contact.customer].append(contact)
-        if contact.loan is not None:
-            self._of_loan[contact.loan].append(contact)
-        if contact.phone is not None:
-            self._of_phone[contact.phone].append(contact)
+        named = self._named
+        for name in (contact.customer, contact.loan, contact.phone):
+            if name in named:
+                named[name].append(contact)
+            elif name is not None:
+                named[name] = [contact]
 
     def near(self, customer: str | None, loan: str | None, phone: bytes) -> Collection[Contact]:
         """Those that share the customer, the loan or the phone, each once."""
-        theirs = self._of_customer.get(customer, ()) if customer is not None else ()
-        loans = self._of_loan.get(loan, ()) if loan is not None else ()
-        phones = self._of_phone.get(phone, ())
-        if not (theirs or loans or phones):
+        named = self._named
+        if customer not in named and loan not in named and phone not in named:
             return ()
-        return {id(contact): contact for contacts in (theirs, loans, phones) for contact in contacts}.values()
+        return {id(one): one for name in (customer, loan, phone) for one in named.get(name, ())}.values()
 
 
 class Walk:
     """Decides the items of one chunk in order. Nothing outside it changes."""
 
     def __init__(self, facts: GateFacts) -> None:
-        self._earlier = self._granted = _Counted()
+        self._granted = _Counted()
         self._answered: set[tuple[str, bytes]] = set()
         self.go_on(facts, tells_of_earlier=True)
 
@@ -194,15 +191,15 @@ class Walk:
         """Turns to other items. `tells_of_earlier`: the facts tell of all slots that were taken before the walk turned
         to those that it leaves now, and of none since; else of none that this walk took."""
         self.facts = facts
+        self._known = _Counted()
         if tells_of_earlier:
-            self._earlier, self._granted = self._granted, _Counted()
-        self._taken = _Counted()
+            self._known, self._granted = self._granted, self._known
         self._customers: dict[str, CustomerFact | None] = {}
         self._needs: dict[tuple[str, str | None], int] = {}
         self._capped: dict[tuple[str, str], bool] = {}
         self._open: dict[tuple[str, bool, int], HoursAnswer] = {}
         for one in facts.taken:
-            self._taken.add(one)
+            self._known.add(one)
 
     def decide(self, item: GateItem) -> Decision:
         """The decision for the next item; where it is allowed, its slot is taken."""
@@ -223,12 +220,13 @@ class Walk:
         facts, live = self.facts, self.facts.live.get(item.request_id) if item.request_id else None
         if live is not None and not live.is_for(item):
             return Decision(reasons=("malformed",))
-        customer, reasons = self._owner(item)
+        reasons: set[str] = set()
+        customer = self._owner(item, reasons)
         answers = item.reply_to is not None and self._answers(item, item.reply_to, live)
         if facts.covers or item.category == "survey":  # whose phone a survey's is must be readable without any hold too
             reasons |= self._held(item, customer, answers)
         if item.category in COLLECTING and item.loan is not None and customer is not None:
-            reasons |= self._account(item, item.loan)
+            self._account(item, item.loan, reasons)
         hours = OPEN if "unknown_loan" in reasons else self._hours_now(item, customer, answers=answers)
         caps = self._caps(item, customer, facts.at)
         if live is None:
@@ -254,25 +252,26 @@ class Walk:
         answer = self.facts.replies[key]
         return answer is None or (live is not None and live.id == answer)
 
-    def _owner(self, item: GateItem) -> tuple[str | None, set[str]]:
-        """The item's customer, and what of loan and phone is not known.
+    def _owner(self, item: GateItem, reasons: set[str]) -> str | None:
+        """The item's customer; adds to the reasons what of loan and phone is not known.
 
         A phone is known where it is the loan's customer's on that day, their own or a contact's; without a loan, a
         survey needs a phone that is somebody's own.
         """
-        facts = self.facts
         if item.loan is not None:
-            customer = facts.owner.get(item.loan)
+            customer = self.facts.owner.get(item.loan)
             if customer is None:
-                return None, {"unknown_loan"}
+                reasons.add("unknown_loan")
+                return None
             for phone in self._of(item):
                 if phone.customer == customer and (phone.is_always_theirs or phone.is_theirs(self._day(customer))):
-                    return customer, set()
-            return customer, {"unknown_phone"}
+                    return customer
+            reasons.add("unknown_phone")
+            return customer
         own = sorted(self._own_customers(item))
         if not own and item.category == "survey":
-            return None, {"unknown_phone"}
-        return (own[0] if own else None), set()
+            reasons.add("unknown_phone")
+        return own[0] if own else None
 
     def _of(self, item: GateItem) -> Sequence[PhoneFact]:
         return self.facts.phones.get(item.phone, ())
@@ -328,9 +327,9 @@ class Walk:
         of_persons = reasons - {"opted_out", "rule_paused"}
         return reasons | {"dispute_pending"} if item.category == "survey" and of_persons else reasons
 
-    def _account(self, item: GateItem, loan: str) -> set[str]:
-        """What the account says against it, by the check's own code. A reminder before the due date presupposes
-        nothing."""
+    def _account(self, item: GateItem, loan: str, reasons: set[str]) -> None:
+        """Adds to the reasons what the account says against it, by the check's own code. A reminder before the due date
+        presupposes nothing."""
         facts, kind = self.facts, (item.category, item.sending_rule)
         needs = self._needs.get(kind)
         if needs is None:
@@ -339,16 +338,16 @@ class Walk:
                 category=item.category, aim=rule.aim if rule else None, min_dpd=rule.min_dpd if rule else None
             )
         if needs == 0:
-            return set()
+            return
         stands = standing(position=facts.positions[loan](), at=facts.at)
-        reasons = {"records_stale"} if facts.behind else set()
+        if facts.behind:
+            reasons.add("records_stale")
         if stands.days_past_due < needs:
             reasons.add("not_overdue")
         if stands.within_grace:
             reasons.add("within_grace")
         if stands.arrangement_kept or stands.paused:
             reasons.add("arrangement")
-        return reasons
 
     def _hours_now(self, item: GateItem, customer: str | None, *, answers: bool) -> HoursAnswer:
         """As `_hours` at the walk's instant: once for all who have the same zones and wishes."""
@@ -381,8 +380,7 @@ class Walk:
         if not capped:
             return WITHIN  # and nothing need be counted: of these one person may be sent very many
         near = [
-            *self._taken.near(customer, item.loan, item.phone),
-            *self._earlier.near(customer, item.loan, item.phone),
+            *self._known.near(customer, item.loan, item.phone),
             *self._granted.near(customer, item.loan, item.phone),
         ]
         if not near:
