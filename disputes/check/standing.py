@@ -70,12 +70,15 @@ def local_day(at: datetime, time_zone: str) -> date:
 def standing(*, position: Position, at: datetime) -> Standing:
     """How the account of `position` stands at `at` (aware). Instalments may come in any order."""
     due, amounts = position.due_on, position.amounts
-    ordered = sorted(due)
-    if ordered != list(due):
-        amounts = tuple([amount for _, amount in sorted(zip(due, amounts, strict=True), key=_due_on)])
-    return stands(
-        local_day(at, position.time_zone), ordered, list(accumulate(amounts)), position.paid, position, position
-    )
+    if not _is_in_order(due):
+        due, amounts = zip(*sorted(zip(due, amounts, strict=True), key=_due_on), strict=True)
+    return stands(local_day(at, position.time_zone), due, list(accumulate(amounts)), position.paid, position, position)
+
+
+@lru_cache(maxsize=4096)
+def _is_in_order(days: tuple[date, ...]) -> bool:
+    """Many loans fall due on the same days."""
+    return list(days) == sorted(days)
 
 
 def stands(
