@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hmac
 import os
+import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -109,5 +110,14 @@ def digest(keyring: Keyring, purpose: str, value: str | bytes) -> bytes:
 
 
 def stripe(key: str, *, bits: int) -> int:
-    """The leading bits of a digest that no process, version or machine changes."""
-    return int.from_bytes(sha256(key.encode()).digest()[:4], "big") >> (32 - bits)
+    """The leading bits, at most 32, of a digest that no process, version or machine changes."""
+    return stripes((key,), bits=bits)[0]
+
+
+def stripes(keys: Iterable[str], *, bits: int) -> list[int]:
+    """The `stripe` of each."""
+    shift = 32 - bits
+    return [_first_number(sha256(key.encode()).digest())[0] >> shift for key in keys]
+
+
+_first_number = struct.Struct(">I").unpack_from

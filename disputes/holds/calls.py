@@ -24,25 +24,23 @@ lanes are taken."""
 Lanes = Sequence[int] | OwnLanes | None
 
 
-def call_reading(
-    cursor: Any,
+def reading_of(
     items: Sequence[GateItem],
     lanes: Lanes,
     stripes: Sequence[int],
     caller: str,
     look_back: timedelta,
     now: datetime,
-) -> None:
-    """Calls, on the cursor, the database's function (migration 0011) that locks and reads for so many items; for a
-    single one a function whose plans are kept. It answers with rows (kind, body), the body in JSON."""
+) -> tuple[str, list[Any]]:
+    """The call of the database's function (migration 0011) that locks and reads for so many items, with its values; for
+    a single one of a function whose plans are kept. It answers with rows (kind, body), the body in JSON."""
     between = (floor_of(now - COUNTS_FOR - CLOCKS_DIFFER), floor_of(now + CLOCKS_DIFFER))
     if lanes is OWN_LANES:
         (item,) = items
-        cursor.execute(_READ_OWN, _for_item(item, None, stripes, caller, look_back, between)[1:])
-    elif len(items) == 1:
-        cursor.execute(_READ_ITEM, _for_item(items[0], lanes, stripes, caller, look_back, between))
-    else:
-        cursor.execute(_READ_ITEMS, _for_items(items, lanes, stripes, caller, look_back, between))
+        return _READ_OWN, _for_item(item, None, stripes, caller, look_back, between)[1:]
+    if len(items) == 1:
+        return _READ_ITEM, _for_item(items[0], lanes, stripes, caller, look_back, between)
+    return _READ_ITEMS, _for_items(items, lanes, stripes, caller, look_back, between)
 
 
 _READ_ITEMS = (

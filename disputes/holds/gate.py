@@ -149,13 +149,16 @@ class _Chunk:
         self.found, self.given = {}, {}
         walk: Walk | None = None
         grants: list[Grant] = []
-        asked = self._ask(parts[0], owners)
+        asked = self._prepare(parts[0], owners)
+        asked.ask()
         for part, following in zip_longest(parts, parts[1:]):
             here = asked
+            if following is not None:  # worked out while the database still reads this part
+                asked = self._prepare(following, owners)
             here.wait()
             self._write(grants)
             if following is not None:
-                asked = self._ask(following, owners)
+                asked.ask()
             read = reading.read(here)
             self.decided_at = read.facts.at
             if walk is None:
@@ -166,13 +169,13 @@ class _Chunk:
         self._write(grants)
         return self.found
 
-    def _ask(self, part: Sequence[int], owners: reading.Owners | None) -> reading.Asked:
-        """Asks for the locks and the facts of a part."""
+    def _prepare(self, part: Sequence[int], owners: reading.Owners | None) -> reading.Asked:
+        """What is asked of a part: the locks and the facts."""
         items = [self.left[place] for place in part]
         lanes: calls.Lanes = None
         if not self.dry_run:
             lanes = calls.OWN_LANES if owners is None else sorted(owners.lanes_of(items))
-        return reading.ask(
+        return reading.prepare(
             items=items, lanes=lanes, caller=self.caller, pack_at=lambda at: pack_in_force(at=at), now=timezone.now()
         )
 

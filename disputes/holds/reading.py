@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -17,11 +17,11 @@ from django.db import connection
 
 from disputes.check.facts import Position
 from disputes.holds.arrays import array_of_digests, array_of_texts
-from disputes.holds.calls import Lanes, call_reading
+from disputes.holds.calls import Lanes, reading_of
 from disputes.holds.replies import read_replies
 from disputes.holds.stopping import HoldFact
 from disputes.holds.walking import CustomerFact, GateFacts, GateItem, LivePermit, PhoneFact, RuleFact, request_of
-from disputes.lanes.locking import check_outermost, lane_of_customer, lane_of_loan, lane_of_phone, stripe_of_rule
+from disputes.lanes.locking import check_outermost, lanes_of, stripe_of_rule
 from disputes.policy.caps import Contact
 from disputes.policy.contact_hours import NO_WISHES, read_preferences
 from disputes.policy.freshness import feeds_behind
@@ -44,18 +44,16 @@ class Owners:
             return self.loans.get(item.loan), _NOBODY
         return None, self.phones.get(item.phone, _NOBODY)
 
-    def lanes_of(self, items: Iterable[GateItem]) -> set[int]:
+    def lanes_of(self, items: Collection[GateItem]) -> set[int]:
         """The lanes of the items: of each its phone's and its loan's customer's; without a loan, those of the customers
         whose own phone it is."""
-        lanes = set()
+        loans = {item.loan for item in items if item.loan is not None}
+        known = {loan: customer for loan in loans if (customer := self.loans.get(loan)) is not None}
+        customers = set(known.values())
         for item in items:
-            lanes.add(lane_of_phone(item.phone))
-            customer, own = self.of(item)
-            if item.loan is not None:
-                lanes.add(lane_of_loan(loan=item.loan, customer=customer))
-            else:
-                lanes.update(map(lane_of_customer, own))
-        return lanes
+            if item.loan is None:
+                customers |= self.phones.get(item.phone, _NOBODY)
+        return lanes_of(phones={item.phone for item in items}, customers=customers, loans=loans - known.keys())
 
 
 def read_owners(items: Sequence[GateItem]) -> Owners:
@@ -126,15 +124,28 @@ class Reading:
 
 @dataclass(kw_only=True, slots=True)
 class Asked:
-    """A reading that the database was asked for. `bodies`: what it said, by kind, once it was waited for."""
+    """A reading that the database is asked for. `call`: the statement and its values; `bodies`: what it said, by kind,
+    once it was waited for."""
 
     items: Sequence[GateItem]
     lanes: Lanes
     stripes: Sequence[int]
     pack_at: Callable[[datetime], Pack]
     now: datetime
-    cursor: Any
+    call: tuple[str, list[Any]]
+    cursor: Any = None
     bodies: Sequence[tuple[str, str | None]] | None = None
+
+    def ask(self) -> None:
+        """Has the database lock those of the lanes that nobody holds, and of the items' sending rules that nobody holds
+        alone, without waiting, and read the facts of the items after that.
+
+        Needs the outermost transaction, in read committed, whose commit frees the locks.
+        """
+        if self.lanes is not None:
+            check_outermost()
+        self.cursor = connection.cursor()
+        self.cursor.execute(*self.call)
 
     def wait(self) -> None:
         """Waits for the answer: in a block of `ahead` also for that of every statement before it."""
@@ -156,11 +167,14 @@ def read_facts(
     now: datetime,
     at: datetime | None = None,
 ) -> Reading:
-    """Asks for the facts of the items and reads them: `ask` and `read`."""
-    return read(ask(items=items, lanes=lanes, caller=caller, pack_at=pack_at, now=now), at=at)
+    """Asks for the facts of the items and reads them, all in one go."""
+    asked = prepare(items=items, lanes=lanes, caller=caller, pack_at=pack_at, now=now)
+    asked.ask()
+    asked.wait()
+    return read(asked, at=at)
 
 
-def ask(
+def prepare(
     *,
     items: Sequence[GateItem],
     lanes: Lanes,
@@ -168,26 +182,19 @@ def ask(
     pack_at: Callable[[datetime], Pack],
     now: datetime,
 ) -> Asked:
-    """Has the database lock those of the lanes that nobody holds, and of the items' sending rules that nobody holds
-    alone, without waiting, and read the facts of the items after that.
+    """What the database is to be asked of the items; asks nothing yet.
 
-    Needs the outermost transaction, in read committed, whose commit frees the locks. `lanes` None: nothing is locked
-    (a dry run); `OWN_LANES`: those of the single item. `now`: the process's clock, for what only prunes. `pack_at`: the
-    pack in force at the database's instant.
+    `lanes` None: nothing is locked (a dry run); `OWN_LANES`: those of the single item. `now`: the process's clock, for
+    what only prunes. `pack_at`: the pack in force at the database's instant.
     """
-    if lanes is not None:
-        check_outermost()
-    cursor = connection.cursor()
     stripes = () if lanes is None else sorted(stripes_of(items))
-    call_reading(cursor, items, lanes, stripes, caller, pack_at(now).look_back(), now)
-    return Asked(items=items, lanes=lanes, stripes=stripes, pack_at=pack_at, now=now, cursor=cursor)
+    call = reading_of(items, lanes, stripes, caller, pack_at(now).look_back(), now)
+    return Asked(items=items, lanes=lanes, stripes=stripes, pack_at=pack_at, now=now, call=call)
 
 
 def read(asked: Asked, *, at: datetime | None = None) -> Reading:
-    """The facts, the locks that were got and the owners. `at`: an instant of the database's clock to decide for; None:
-    that of the reading."""
-    if asked.bodies is None:
-        asked.wait()
+    """The facts, the locks that were got and the owners, of a reading that was waited for. `at`: an instant of the
+    database's clock to decide for; None: that of the reading."""
     items, rows = asked.items, _rows(asked.bodies or ())
     facts = _facts(rows, items=items, at=at or rows["clock"][0], pack_at=asked.pack_at, now=asked.now)
     before = None
@@ -330,7 +337,7 @@ def _live(row: LiveRow) -> LivePermit:
 def _position(row: PositionRow) -> Position:
     """A loan's position, as `disputes.check` reads it."""
     _, _, currency, zone, grace_days, tolerance, settled_on, written_off_on, pauses, kept, due_on, amount, paid = row
-    return Position(  # by place: names would cost as much as all the rest
+    fields = (  # by place: names would cost as much as all the rest
         currency,
         zone or settings.LENDER_TIME_ZONE,
         grace_days,
@@ -343,6 +350,7 @@ def _position(row: PositionRow) -> Position:
         tuple(map(_amount, amount.split(","))) if amount else (),
         Decimal(paid),
     )
+    return tuple.__new__(Position, fields)
 
 
 @lru_cache(maxsize=4096)

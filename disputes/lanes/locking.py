@@ -20,7 +20,7 @@ from django.db import connection, transaction
 
 from config.api.locks import RULES_NAMESPACE
 from config.statements import Statement, run
-from config.values.ciphertext import stripe
+from config.values.ciphertext import stripe, stripes
 from disputes.lanes.models import LANES
 
 BITS = LANES.bit_length() - 1
@@ -52,6 +52,15 @@ def lane_of_loan(*, loan: str, customer: str | None) -> int:
     """The lane of a loan: its customer's. A loan whose customer is not known has one of its own, which whoever first
     names its customer takes as well."""
     return stripe(f"l:{loan}", bits=BITS) if customer is None else lane_of_customer(customer)
+
+
+def lanes_of(*, phones: Iterable[bytes], customers: Iterable[str], loans: Iterable[str]) -> set[int]:
+    """The lanes of so many at once, as of each by itself: of phones by their digests, of customers, and of loans whose
+    customers are not known."""
+    keys = [f"p:{digest.hex()}" for digest in phones]
+    keys += [f"c:{customer}" for customer in customers]
+    keys += [f"l:{loan}" for loan in loans]
+    return set(stripes(keys, bits=BITS))
 
 
 def stripe_of_rule(external_id: str) -> int:

@@ -55,12 +55,12 @@ def _take_no_lanes() -> None:
     from config.statements import run
     from disputes.holds import opting_out, placing, reading
 
-    ask = reading.ask
+    prepare = reading.prepare
 
     def unlocked(*, lanes: Any, **more: Any) -> reading.Asked:
-        return ask(lanes=None, **more)
+        return prepare(lanes=None, **more)
 
-    reading.ask = unlocked
+    reading.prepare = unlocked
     reading.Reading.locked = lambda read, items, before: [True] * len(items)  # type: ignore[method-assign]
     for module in (placing, opting_out):
         module.take_lanes = lambda lanes, then=(): run(*then)  # type: ignore[attr-defined]

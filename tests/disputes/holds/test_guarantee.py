@@ -83,13 +83,13 @@ def take_none(lanes: Any, then: Sequence[Statement] = ()) -> None:
 @contextmanager
 def without_the_lock() -> Iterator[None]:
     """The same code, but nobody takes a lane: the gate takes all for its own, the hold waits for none."""
-    ask = reading.ask
+    prepare = reading.prepare
 
     def unlocked(*, lanes: Any, **more: Any) -> reading.Asked:
-        return ask(lanes=None, **more)
+        return prepare(lanes=None, **more)
 
     with (
-        patch.object(reading, "ask", unlocked),
+        patch.object(reading, "prepare", unlocked),
         patch.object(reading.Reading, "locked", lambda read, items, before: [True] * len(items)),
         patch.object(placing, "take_lanes", take_none),
     ):

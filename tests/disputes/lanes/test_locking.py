@@ -19,6 +19,7 @@ from disputes.lanes.locking import (
     lane_of_customer,
     lane_of_loan,
     lane_of_phone,
+    lanes_of,
     take_lanes,
     try_lanes,
 )
@@ -58,6 +59,14 @@ def test_it_is_a_lane(customer: str, phone: bytes) -> None:
 def test_a_loans_lane_is_its_owners() -> None:
     assert lane_of_loan(loan="L1", customer="C1") == lane_of_customer("C1")
     assert lane_of_loan(loan="L1", customer=None) != lane_of_loan(loan="L2", customer=None)
+
+
+@given(st.sets(st.binary(min_size=17, max_size=17)), st.sets(st.text(min_size=1)), st.sets(st.text(min_size=1)))
+def test_of_many_at_once_they_are_the_lanes_of_each(phones: set[bytes], customers: set[str], loans: set[str]) -> None:
+    each = {lane_of_phone(phone) for phone in phones}
+    each |= {lane_of_customer(customer) for customer in customers}
+    each |= {lane_of_loan(loan=loan, customer=None) for loan in loans}
+    assert lanes_of(phones=phones, customers=customers, loans=loans) == each
 
 
 class TestWhereALaneMayBeTaken:
