@@ -23,6 +23,29 @@ __all__ = ["clock", "peer"]
 
 AT = "2026-11-24T10:00:00+00:00"
 
+OPENING_AT_ONCE = """
+import multiprocessing, sys
+from recourse_client import LocalCopy
+
+def open_all(files, together, refused):
+    for file in files:
+        together.wait()
+        try:
+            LocalCopy(file).begin("s")
+        except Exception as error:
+            refused.put(repr(error))
+
+files = sys.argv[1:]
+together, refused = multiprocessing.Barrier(8), multiprocessing.Queue()
+opening = [multiprocessing.Process(target=open_all, args=(files, together, refused)) for _ in range(8)]
+for process in opening:
+    process.start()
+for process in opening:
+    process.join()
+refused.put(None)
+print([*iter(refused.get, None)])
+"""
+
 
 def row(number: int, kind: str = "placed", *, hold: str | None = None, out: Sequence[str] = (), **covers: Any) -> Any:
     return {
@@ -178,6 +201,17 @@ class TestAFile:
             check=True,
         )
         assert seen.stdout.split() == ["True"] * 3
+
+    def test_is_made_by_several_processes_at_once(self, tmp_path: Path):
+        """File after file: SQLite refuses one of them now and then, and does not wait."""
+        opened = subprocess.run(
+            [sys.executable, "-c", OPENING_AT_ONCE, *(str(tmp_path / f"copy-{n}.sqlite") for n in range(100))],
+            env={"PYTHONPATH": "clients/python"},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert opened.stdout == "[]\n"
 
     def test_keeps_its_place_when_it_is_opened_again(self, peer: Peer, tmp_path: Path):
         told = Told(*(row(n, loans=[f"L{n}"]) for n in range(1, 4)))

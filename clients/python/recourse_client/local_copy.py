@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+import time
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -16,6 +17,8 @@ from recourse_client.messages import Reason
 from recourse_client.reading import Change, Page
 
 STALE_SECONDS = 5.0
+_WAIT_SECONDS = 5.0
+"""For another process that has the file for itself."""
 KEPT_FOR = timedelta(hours=1)
 """After a permit's end, by the service's own clock, its recall is forgotten."""
 _KIND = {"loan": "loans", "customer": "customers", "phone_digest": "phone_digests", "rule": "sending_rules"}
@@ -71,11 +74,21 @@ class LocalCopy:
             database.execute("COMMIT")
 
     def _open(self) -> sqlite3.Connection:
-        database = sqlite3.connect(self.path, timeout=5, check_same_thread=False, isolation_level=None)
-        # Readers do not wait for who writes, nor the other way round.
-        database.execute("PRAGMA journal_mode = WAL")
-        database.executescript(_TABLES)
-        return database
+        database = sqlite3.connect(self.path, timeout=_WAIT_SECONDS, check_same_thread=False, isolation_level=None)
+        until = time.monotonic() + _WAIT_SECONDS
+        while True:
+            try:
+                # Readers do not wait for who writes, nor the other way round.
+                database.execute("PRAGMA journal_mode = WAL")
+                database.executescript(_TABLES)
+                return database
+            except sqlite3.OperationalError as error:
+                # While another process makes the file, or closes it as the last, SQLite refuses at once and waits for
+                # nobody.
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                    database.close()
+                    raise
+                time.sleep(0.01)
 
     def begin(self, service: str) -> int:
         """The cursor to ask with next. `service`: whose feed it is; raises ValueError where the copy is another's."""
