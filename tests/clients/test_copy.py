@@ -18,6 +18,7 @@ from recourse_client.reading import read_page
 
 from tests.clients.peer import Asked, Peer, as_json, http
 from tests.clients.test_closed import URGE, Carrier, OwnClock, clock, peer
+from tests.races import PATIENCE, until
 
 __all__ = ["clock", "peer"]
 
@@ -320,13 +321,21 @@ class TestAFollower:
     def test_goes_on_after_failures_and_says_why_it_waits(self, peer: Peer):
         peer.changes = lambda asked, line: line.sendall(http(asked, b"{}", status=500))
         copy = LocalCopy()
-        feed = Feed(peer.base_url, "id", "secret", copy=copy, poll_seconds=0.02)
+        feed = Feed(
+            peer.base_url,
+            "id",
+            "secret",
+            copy=copy,
+            poll_seconds=0.02,
+            connect_seconds=PATIENCE,
+            answer_seconds=PATIENCE,
+        )
         with feed:
-            _until(lambda: feed.last_failure is not None)
+            until(lambda: feed.last_failure)
             assert feed.last_failure.reason is Reason.SERVER_ERROR
             peer.changes = Told(row(1, loans=["L1"]))
-            _until(lambda: copy.is_held(loan="L1"))
-            _until(lambda: feed.last_failure is None)
+            until(lambda: copy.is_held(loan="L1"))
+            until(lambda: feed.last_failure is None)
 
     def test_asks_only_for_what_it_has_not_seen(self, peer: Peer):
         peer.changes = Told(*(row(n) for n in range(1, 4)), limit=100)
@@ -334,12 +343,3 @@ class TestAFollower:
         feed.read()
         feed.read()
         assert json.dumps([path for path in peer.paths() if "changes" in path][-1]).endswith('after=3"')
-
-
-def _until(found: Any) -> None:
-    done = threading.Event()
-    for _ in range(12_000):
-        if found():
-            return
-        done.wait(0.01)
-    raise AssertionError("not within two minutes")

@@ -186,6 +186,7 @@ class TestManyMessages:
             clock.steady_ahead += 25
             clock.wall_ahead += 25
 
+        clock.stand_still()
         outcomes = sender.send_many([Item(**URGE) for _ in range(5)], slow)
         assert [outcome.reason for outcome in outcomes] == [None, None, None, Reason.EXPIRED, Reason.EXPIRED]
         assert peer.handed_back() == [granted(outcome.decision).id for outcome in outcomes[3:]]
