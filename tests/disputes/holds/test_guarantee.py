@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -113,32 +114,33 @@ def commit_times(table: str) -> dict[str, datetime]:
 def breaches() -> list[Breach]:
     """Every permit against every hold of its loan, phone, customer or sending rule.
 
-    Granted between the hold's commit and its release's, or committed before it and not in its `permits_out`.
+    Granted between the hold's commit and its release's, or committed before it, alive until then and not in its
+    `permits_out`.
     """
-    granted = commit_times("disputes_permit")
+    granted, every = commit_times("disputes_permit"), list(Permit.objects.all())
     with connection.cursor() as cursor:
         cursor.execute(
-            """
-            SELECT kind, hold_id::text, pg_xact_commit_timestamp(xmin), permits_out FROM disputes_suppressionchange
-            WHERE kind IN ('placed', 'released')
-            """
+            "SELECT kind, hold_id::text, pg_xact_commit_timestamp(xmin), permits_out FROM disputes_suppressionchange"
         )
-        changes = [(kind, hold, at, out) for kind, hold, at, out in cursor.fetchall()]
-    placed = {hold: (at, _ids(out)) for kind, hold, at, out in changes if kind == "placed"}
+        changes = [(kind, hold, at, _ids(out)) for kind, hold, at, out in cursor.fetchall()]
+    placed = {hold: at for kind, hold, at, _ in changes if kind == "placed"}
     released = {hold: at for kind, hold, at, _ in changes if kind == "released"}
+    listed: dict[str, set[str]] = defaultdict(set)
+    for _, hold, at, out in changes:
+        # A list that has no room in one row goes on in others of the same transaction.
+        listed[hold] |= out if at == placed[hold] else set()
     found = []
     for hold in Hold.objects.prefetch_related("covers"):
-        at, listed = placed[str(hold.pk)]
-        until = released.get(str(hold.pk))
+        at, until = placed[str(hold.pk)], released.get(str(hold.pk))
         keys = {cover.key for cover in hold.covers.all()}
-        for permit in Permit.objects.all():
+        for permit in every:
             touched = {f"l:{permit.loan}", f"c:{permit.customer}", f"p:{bytes(permit.phone_digest).hex()}"}
             if not keys & {*touched, f"r:{permit.sending_rule}"}:
                 continue
             when = granted[str(permit.pk)]
             if when > at and (until is None or when < until):
                 found.append(Breach(permit=str(permit.pk), hold=str(hold.pk), how="granted against a hold"))
-            elif when <= at and str(permit.pk) not in listed and permit.expires_at > hold.placed_at:
+            elif when <= at and str(permit.pk) not in listed[str(hold.pk)] and permit.expires_at > at:
                 found.append(Breach(permit=str(permit.pk), hold=str(hold.pk), how="not listed"))
     return found
 
