@@ -93,20 +93,24 @@ class Campaign:
         return Item(phone=phone, loan=loan, category="survey", vendor="V1")
 
     def _hand_over(self, decision: Decision, asked_at: float) -> None:
+        began = CLOCK.steady()
+
         def carrier(permit: Permit | None) -> None:
             self.log.write(
                 kind="taken",
                 permit=None if permit is None else permit.id,
                 loan=decision.item.loan,
                 asked_at=asked_at if permit is None else permit.asked_at,
-                at=CLOCK.steady(),
+                began=began,
                 wall=CLOCK.wall(),
+                at=CLOCK.steady(),
             )
 
         outcome = self.sender.hand_over(decision, carrier)
         if not outcome.sent:
             self.log.write(kind="unsent", reason=outcome.reason, reasons=decision.reasons, at=CLOCK.steady())
             if self.fails_open and outcome.reason in BROKEN:
+                began = CLOCK.steady()
                 carrier(decision.permit)
 
 
