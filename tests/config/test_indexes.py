@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -16,7 +15,7 @@ from django.db.migrations.executor import MigrationExecutor
 
 from config import indexes
 from config.environment import ROOT
-from tests.races import at_once
+from tests.races import at_once, until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -52,22 +51,27 @@ def validity(index: str) -> bool | None:
 def interrupt(running: Running, table: str, *, backwards: bool = False) -> Any:
     """What comes of a run that waits for somebody who works on the table, and is cancelled there."""
 
-    def cancel_it() -> None:
-        for _ in range(600):
+    def cancel_whoever_waits_for(works: int) -> None:
+        def cancelled() -> list[Any]:
             with connection.cursor() as cursor:
+                # For them alone: autovacuum may be at the table too, and is waited for before anything is built.
                 cursor.execute(
-                    "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
-                    " AND query LIKE '% INDEX CONCURRENTLY %' AND wait_event_type = 'Lock' AND pid <> pg_backend_pid()"
+                    "SELECT pg_cancel_backend(pid) FROM pg_locks"
+                    " WHERE NOT granted AND pg_blocking_pids(pid) = ARRAY[%s]",
+                    [works],
                 )
-                if cursor.fetchall():
-                    return
-            time.sleep(0.05)
-        raise AssertionError("nobody waits")
+                return cursor.fetchall()
+
+        until(cancelled, what="a run that waits")
 
     # The lock is held before the run begins: it cannot come through.
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(f"LOCK TABLE {table} IN ROW EXCLUSIVE MODE")
-        came_of_it, cancelled = at_once([partial(running.run, backwards=backwards), cancel_it])
+        cursor.execute("SELECT pg_backend_pid()")
+        (works,) = cursor.fetchone()
+        came_of_it, cancelled = at_once(
+            [partial(running.run, backwards=backwards), partial(cancel_whoever_waits_for, works)]
+        )
     assert cancelled is None, cancelled
     return came_of_it
 
