@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import redis
 
 from config import embedded, environment
 from config.embedded.ending import ASK_TO_END
@@ -43,8 +44,10 @@ def test_what_was_kept_is_there_after_every_process_was_killed(home: embedded.Ho
     embedded.start(home)
     with home.postgres.connect(database=embedded.DATABASE) as connection:
         connection.execute("CREATE TABLE kept AS SELECT 1 AS n")
-    home.valkey.client().rpush("queue", "task")
-    time.sleep(1.2)  # appendfsync everysec
+    with redis.Redis(unix_socket_path=str(home.valkey.socket), single_connection_client=True) as client:
+        client.rpush("queue", "task")
+        # Once it is on the disk, which it is after a second (appendfsync everysec) where the disk is not busy.
+        assert client.execute_command("WAITAOF", 1, 0, 0) == [1, 0]
     os.kill(_pid(home), signal.SIGKILL)
     valkey = home.valkey.pid()
     assert valkey is not None
