@@ -20,6 +20,7 @@ from config.api.callers import Caller
 from config.api.idempotency import TRIES, forget_old_keys, run_once
 from config.api.models import IdempotencyKey
 from tests.callers import Api
+from tests.config.api import probe
 from tests.config.api.probe import Probes, made
 from tests.races import PATIENCE, at_once
 
@@ -258,5 +259,12 @@ def test_fifty_parallel_calls_with_one_key_make_one_effect_and_one_answer(desk: 
 def test_without_the_lock_parallel_calls_run_into_each_other(desk: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     """The control of the test above: with the lock left out, calls do the work at the same time and break."""
     monkeypatch.setattr(idempotency, "idempotency_lock", lambda **_: random.getrandbits(62))
-    statuses = Counter(answer.status_code for answer in all_at_once(desk, 10))
-    assert statuses[500] > 0
+    all_work = threading.Barrier(10)
+
+    def made_before() -> int:
+        # Each has found no answer under the key by now, and none has committed its own.
+        all_work.wait(PATIENCE)
+        return made()
+
+    monkeypatch.setattr(probe, "made", made_before)
+    assert Counter(answer.status_code for answer in all_at_once(desk, 10)) == {201: 1, 500: 9}
