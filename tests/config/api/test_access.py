@@ -28,6 +28,7 @@ from config.api.client_tokens import forget_cached_tokens
 from config.api.clients import change_client_secret, create_client
 from config.api.models import Client as ClientModel
 from tests.callers import Api, basic
+from tests.races import PATIENCE
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.config.api.probe")]
 
@@ -146,6 +147,7 @@ def test_the_checks_of_one_token_are_cached_for_a_moment(
     system: Callable[..., Api], django_assert_num_queries: Any, settings: Any
 ) -> None:
     api = system("gate")
+    settings.CLIENT_TOKEN_CACHE_SECONDS = 600
     with django_assert_num_queries(1):
         assert api.post("/api/v1/plain", {}).status_code == 200
         assert api.post("/api/v1/plain", {}).status_code == 200
@@ -320,8 +322,11 @@ class Provider:
 
 
 @pytest.fixture
-def provider(settings: Any) -> Iterator[Provider]:
+def provider(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Provider]:
     provider = Provider()
+    # It answers out of this process: where the machine stands still, both do.
+    monkeypatch.setattr(customer_tokens, "_FETCH_TIMEOUT", PATIENCE)
+    monkeypatch.setattr(customer_tokens, "_ASK_AGAIN_AFTER", 10 * PATIENCE)
     settings.CUSTOMER_JWKS_URL = provider.url
     settings.CUSTOMER_JWT_ISSUER = "https://id.lender.example"
     settings.CUSTOMER_JWT_AUDIENCE = "recourse"
