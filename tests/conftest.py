@@ -14,6 +14,7 @@ from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
+from tests.races import PATIENCE
 from tests.stack import Stack, running_stack
 
 # What a generated case shows is never a matter of time: a machine may be slow, or stand still for a while.
@@ -90,6 +91,14 @@ def _places_of_its_own() -> None:
 def _static_files_are_looked_for_when_asked() -> None:
     """Each client of a test builds the middleware anew, and with that the list of all static files."""
     settings.WHITENOISE_AUTOREFRESH = True
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _its_servers_may_be_slow() -> None:
+    """A service gives up on a database or a cache that is silent for some seconds, and goes on without. A machine of
+    tests may stand still for longer, and what a test shows must not hang on it. Processes of their own wait as ever."""
+    settings.DATABASES["default"]["OPTIONS"]["connect_timeout"] = int(PATIENCE)
+    settings.CACHES["default"]["OPTIONS"] |= {"socket_timeout": PATIENCE, "socket_connect_timeout": PATIENCE}
 
 
 @pytest.fixture(scope="session")
