@@ -90,7 +90,7 @@ def wave_of(version: SurveyVersion, *, now: datetime = NOW, seed: bytes | None =
 def let_all_through(items: Sequence[GateItem]) -> list[Answer]:
     """A gate of a time that is past."""
     return [
-        Answer(reasons=(), permit=Permitted(id=new_id(), expires_at=datetime.now(tz=UTC) + timedelta(minutes=1)))
+        Answer(reasons=(), permit=Permitted(id=new_id(), expires_at=datetime.now(tz=UTC) + timedelta(minutes=10)))
         for _ in items
     ]
 

@@ -132,7 +132,7 @@ class TestATextThatWaitsForTheCarrier:
                 "C1", phone=waiting.address, version=2, time_zones=["America/New_York"], contact_preferences=blocked
             )
         )
-        send_notice(notice_id=waiting.pk, now=timezone.now() + timedelta(minutes=2))
+        send_notice(notice_id=waiting.pk, now=timezone.now() + timedelta(minutes=20))
         waiting.refresh_from_db()
         assert waiting.failure == "withheld: outside_hours"
 
