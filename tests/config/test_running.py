@@ -132,7 +132,10 @@ def _api(run: Run, credentials: dict[str, list[dict[str, str]]]) -> httpx.Client
         f"{run.base_url}/oauth/token",
         data={"grant_type": "client_credentials"},
         auth=(known["client_id"], known["client_secret"]),
+        timeout=60,
     )
     return httpx.Client(
-        base_url=f"{run.base_url}/api/v1", headers={"Authorization": f"Bearer {answer.json()['access_token']}"}
+        base_url=f"{run.base_url}/api/v1",
+        headers={"Authorization": f"Bearer {answer.json()['access_token']}"},
+        timeout=60,
     )
