@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -37,22 +38,35 @@ def receiver() -> Iterator[Receiver]:
         yield one
 
 
+def is_ours(request: Received) -> bool:
+    """Not of a dispute of an earlier test, which the worker checks only now."""
+    return "number" in json.loads(request.body)["data"]
+
+
 def test_refused_events_come_again_by_themselves_signed_and_in_order(stack: Stack, receiver: Receiver) -> None:
-    refusals = 2
+    refused: list[Received] = []
 
     def reply(request: Received) -> Reply:
-        nonlocal refusals
-        refusals -= 1
-        return Reply(status=500 if refusals == 1 else 200)
+        if refused or not is_ours(request):
+            return Reply()
+        refused.append(request)
+        return Reply(status=500)
+
+    def numbers() -> list[int]:
+        ours = [request for request in list(receiver.received) if is_ours(request)]
+        return [verified(request, registered["secret"])["data"]["number"] for request in ours]
 
     receiver.reply = reply
     api = stack.client()
     registered = api.post("/webhook-endpoints", json={"url": receiver.url, "events": ["dispute.checked"]}).json()
     try:
         stack.manage("shell", "-c", ANNOUNCE)
-        stack.wait_for(lambda: len(receiver.received) >= 4)
-        numbers = [verified(request, registered["secret"])["data"]["number"] for request in receiver.received]
-        assert numbers == [0, 0, 1, 2]
+        stack.wait_for(lambda: 2 in numbers())
+        # One that was answered too late comes once more: at least once is what is promised.
+        came = numbers()
+        assert came[:2] == [0, 0]
+        assert sorted(came) == came
+        assert set(came) == {0, 1, 2}
     finally:
         assert api.delete(f"/webhook-endpoints/{registered['id']}").status_code == 204
 
