@@ -172,14 +172,16 @@ class TestADisputeAgainstARunningCampaign:
         threads = [threading.Thread(target=ask) for _ in range(3)]
         for thread in threads:
             thread.start()
-        story.stack.wait_for(lambda: len(granted) > 20)
-        opened = story.dispute().json()
-        with story.stack.database() as connection:
-            answered = connection.execute("SELECT clock_timestamp()").fetchone()[0]
-        time.sleep(0.5)
-        stop.set()
-        for thread in threads:
-            thread.join()
+        try:
+            story.stack.wait_for(lambda: len(granted) > 20)
+            opened = story.dispute().json()
+            with story.stack.database() as connection:
+                answered = connection.execute("SELECT clock_timestamp()").fetchone()[0]
+            time.sleep(0.5)
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join()
         with story.stack.database() as connection:
             rows = connection.execute(
                 "SELECT p.id::text, p.granted_at > h.placed_at, coalesce(p.unused_at, p.expires_at) > %s"
