@@ -11,6 +11,8 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
+from typing import Any
 
 import httpx
 import pytest
@@ -82,19 +84,29 @@ def test_a_line_that_was_cut_is_not_imported(stack: Stack, chunked: bool) -> Non
     name = f"edge-cut-{chunked}"
     lines = f"external_id,loan,number,due_on,amount\n{name},edge-L1,9,2026-03-01,1280.50\n".encode()
     with stack.client() as api:
-        for without, status in ((5, 404), (0, 200)):
+
+        def stored(*, without: int) -> httpx.Response:
             send_cut(stack, "/records/import?type=instalment", "text/csv", lines, without=without, chunked=chunked)
-            stored = api.get(f"/records/instalment/{name}")
-            assert stored.status_code == status, stored.text
-    [version] = stored.json()["versions"]
+            return api.get(f"/records/instalment/{name}")
+
+        assert stored(without=5).status_code == 404
+        # The one place for bulk calls may be the first one's still: it hears a moment later that we have hung up.
+        stack.wait_for(lambda: stored(without=0).status_code == 200)
+        [version] = api.get(f"/records/instalment/{name}").json()["versions"]
     assert version["record"]["amount"] == "1280.50"
 
 
 def test_csv_in_chunks_ends_with_a_line_end(stack: Stack) -> None:
     lines = b"phone,channel,category\n+8613812340009,sms,service"
     with stack.client() as api:
-        for ending, status in ((b"", 400), (b"\n", 200)):
+
+        def screened(ending: bytes) -> Any:
             answer = api.post("/gate/screenings", content=iter([lines + ending]), headers={"Content-Type": "text/csv"})
+            return None if answer.status_code == 429 else answer
+
+        for ending, status in ((b"", 400), (b"\n", 200)):
+            # The one place for bulk calls is free a moment after the answer that was got in it.
+            answer = stack.wait_for(partial(screened, ending))
             assert answer.status_code == status
             assert ("incomplete_body" in answer.text) == (status == 400)
 
