@@ -25,6 +25,8 @@ T = TypeVar("T")
 START_WITHIN = 180.0
 """Seconds for a first start: servers, tables and the demo lender."""
 STOP_WITHIN = 20.0
+READY_WITHIN = 20.0
+"""Seconds that a service may take to be ready where one listens: a second one is not started beside it."""
 
 
 class CannotTell(Exception):
@@ -125,10 +127,23 @@ def _found(credentials: Path, patience: float) -> Service | None:
     try:
         known = json.loads(credentials.read_text())
         base_url = str(known["base_url"])
-        ready = httpx.get(f"{base_url}/readyz", timeout=5).status_code == 200
-    except (OSError, ValueError, KeyError, httpx.HTTPError):
+    except (OSError, ValueError, KeyError):
         return None
-    return Service(base_url=base_url, credentials=known, patience=patience) if ready else None
+    return Service(base_url=base_url, credentials=known, patience=patience) if _is_ready(base_url) else None
+
+
+def _is_ready(base_url: str) -> bool:
+    end = time.monotonic() + READY_WITHIN
+    while time.monotonic() < end:
+        try:
+            if httpx.get(f"{base_url}/readyz", timeout=READY_WITHIN).status_code == 200:
+                return True
+        except httpx.ConnectError:
+            return False
+        except httpx.HTTPError:
+            time.sleep(0.1)
+        time.sleep(0.1)
+    return False
 
 
 def _wait_for_start(child: subprocess.Popen[str]) -> None:
