@@ -70,6 +70,8 @@ class Stack:
             "PORT": str(self.port),
             "PYTHONWARNINGS": "ignore",
             "PYTHONUNBUFFERED": "1",
+            # By it places for bulk calls are found: another process of the run has a service of its own.
+            "SECRET_KEY": f"{os.environ['SECRET_KEY']}-{self.name}",
         }
         if self.own_broker:
             found["BROKER_URL"] = f"redis+socket://{self.valkey.socket}?virtual_host=1"
@@ -136,6 +138,8 @@ class Stack:
         if child is not None:
             child.signal_group(signal.SIGKILL)
             child.process.wait()
+            # What it had started is gone a moment later, and listens on its port until then.
+            self.wait_for(lambda: not _lives(session=child.process.pid), seconds=60)
 
     def start_worker(self) -> None:
         self._start("worker")
@@ -239,6 +243,11 @@ class Stack:
         return httpx.Client(
             base_url=f"{self.base_url}/api/v1", headers={"Authorization": f"Bearer {token}"}, timeout=120
         )
+
+
+def _lives(*, session: int) -> bool:
+    """Whether a process of the session is left; a child is the leader of its own."""
+    return any(running._session_of(entry.name) == session for entry in Path("/proc").iterdir() if entry.name.isdigit())
 
 
 def _with_database(url: str, name: str) -> str:
