@@ -128,7 +128,7 @@ home = embedded.Home(directory=Path(sys.argv[1]))
 print("begins", flush=True)
 with embedded.in_use(home):
     print("runs", flush=True)
-    time.sleep(100)
+    time.sleep(3600)
 """
 
 
