@@ -123,7 +123,8 @@ with embedded.in_use(home):
 
 IN_USE = """
 import signal, sys, time; from pathlib import Path; from config import embedded
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job, and all it runs, ignore it
+# A shell's background job ignores the one, whatever `nohup` runs the other, and so does all that they run.
+signal.signal(signal.SIGINT, signal.default_int_handler); signal.signal(signal.SIGHUP, signal.SIG_DFL)
 home = embedded.Home(directory=Path(sys.argv[1]))
 print("begins", flush=True)
 with embedded.in_use(home):
