@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -99,6 +100,17 @@ def _its_servers_may_be_slow() -> None:
     tests may stand still for longer, and what a test shows must not hang on it. Processes of their own wait as ever."""
     settings.DATABASES["default"]["OPTIONS"]["connect_timeout"] = int(PATIENCE)
     settings.CACHES["default"]["OPTIONS"] |= {"socket_timeout": PATIENCE, "socket_connect_timeout": PATIENCE}
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _receivers_are_waited_for() -> None:
+    """The carriers and endpoints of most tests answer from threads of the same process: while it stands still, so do
+    they, and what is given up after ten seconds would be tried again. Shorter than a try has its notice for itself."""
+    from disputes.notices import delivering, ports, posting, sending
+
+    ports.WAIT = 45.0
+    posting.post.__kwdefaults__ = {**(posting.post.__kwdefaults__ or {}), "time_limit": ports.WAIT}
+    assert timedelta(seconds=ports.WAIT) < min(sending.CLAIMED_FOR, delivering.CLAIMED_FOR)
 
 
 @pytest.fixture(scope="session")
