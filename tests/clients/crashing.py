@@ -24,16 +24,14 @@ class CrashingStack(Stack):
 
     def __init__(self, directory: Path) -> None:
         super().__init__(directory)
-        self.postgres = Postgres(
-            data=directory / f"postgres-c{os.getpid()}", sockets=directory / f"c{os.getpid()}", options=_OPTIONS
-        )
+        # Short, for a socket's path; one of each kind may stand in a process at once.
+        mine = f"{type(self).__name__[0].lower()}{os.getpid()}"
+        self.postgres = Postgres(data=directory / f"postgres-{mine}", sockets=directory / mine, options=_OPTIONS)
         self.owner_url = f"postgresql://recourse_owner@/{self.name}?host={self.postgres.sockets}"
         # By this name the run's watcher ends it, should nobody else.
-        self.valkey = Valkey(
-            data=directory / f"valkey-c{os.getpid()}", socket=directory / f"valkey-c{os.getpid()}.sock"
-        )
+        self.valkey = Valkey(data=directory / f"valkey-{mine}", socket=directory / f"valkey-{mine}.sock")
         self.own_broker = True
-        self.home = directory / f"home-c{os.getpid()}"
+        self.home = directory / f"home-{mine}"
 
     def environ(self) -> dict[str, str]:
         return super().environ() | {"RECOURSE_HOME": str(self.home)}
