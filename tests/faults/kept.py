@@ -72,8 +72,19 @@ def over_cap(history: History, kept: Kept) -> Iterator[Breach]:
             until = permit.unused_at.timestamp() if permit.unused_at else FOREVER
             spans[permit.capped].append((permit.granted_at.timestamp(), until, permit.id))
     for found in spans.values():
+        instants = {permit: (since, until) for since, until, permit in found}
         for one, other in overlapping(found):
-            yield Breach(how=OVER_CAP, what=f"permits {one} and {other} (kept)")
+            together = instants[one][1] - instants[other][0]
+            if together > LISTED.total_seconds() or not _may_be_handed_back_before(one, other, history):
+                yield Breach(how=OVER_CAP, what=f"permits {one} and {other} (kept)")
+
+
+def _may_be_handed_back_before(one: str, other: str, history: History) -> bool:
+    """Whether the first was asked to be handed back before the second was answered. Who hands back takes no lane: a
+    decision may read its clock, and then see a permit handed back that was not so by that clock."""
+    back = min((handed.invoked for handed in history.handed_back if handed.permit == one), default=FOREVER)
+    answers = [asked.answered for asked in history.asked if asked.permit == other and asked.answered is not None]
+    return back < min(answers, default=FOREVER)
 
 
 def forgotten(history: History, kept: Kept) -> Iterator[Breach]:

@@ -151,6 +151,18 @@ class TestWhatTheDatabaseKept:
         handed = [permit(1, capped="C", unused_at=T + timedelta(seconds=1.5)), permit(2, id="Q", capped="C")]
         assert database(permits=handed) == set()
 
+    def test_two_permits_over_a_cap_of_which_the_first_was_handed_back_while_the_second_was_decided(self):
+        handed = permit(1, capped="C", unused_at=T + timedelta(seconds=2.1))
+        kept = Kept(permits=[handed, permit(2, id="Q", capped="C")])
+        first, second = asked(1, 1.5, "P", capped="C"), asked(1.9, 2.4, "Q", capped="C")
+        assert found(kept, asked=[first, second], handed_back=[back(2, 2.2)]) == set()
+        assert found(kept, asked=[first], handed_back=[back(2, 2.2)]) == set()
+        assert found(kept, asked=[first, second], handed_back=[back(2.5, 2.6)]) == {"two permits over a cap of one"}
+        assert database(permits=kept.permits) == {"two permits over a cap of one"}
+        late = permit(1, capped="C", unused_at=T + timedelta(seconds=20))
+        kept = Kept(permits=[late, permit(2, id="Q", capped="C")])
+        assert found(kept, asked=[first], handed_back=[back(2, 2.2)]) == {"two permits over a cap of one"}
+
     def test_something_acknowledged_that_is_not_there(self):
         assert found(Kept(), asked=[asked(1, 2)]) == {"acknowledged and not kept"}
         assert found(Kept(), held=[held(1, 2)]) == {"acknowledged and not kept"}
