@@ -136,12 +136,13 @@ def _is_ready(base_url: str) -> bool:
     end = time.monotonic() + READY_WITHIN
     while time.monotonic() < end:
         try:
-            if httpx.get(f"{base_url}/readyz", timeout=READY_WITHIN).status_code == 200:
-                return True
+            ready = httpx.get(f"{base_url}/readyz", timeout=READY_WITHIN).status_code == 200
         except httpx.ConnectError:
             return False
         except httpx.HTTPError:
-            time.sleep(0.1)
+            ready = False
+        if ready:
+            return True
         time.sleep(0.1)
     return False
 

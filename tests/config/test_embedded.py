@@ -74,7 +74,7 @@ def test_a_stale_pid_file_that_names_a_stranger_does_not_stop_the_start(home: em
     if (uid := home.postgres.runs_as.uid) is not None:
         os.chown(pid_file, uid, -1)
     embedded.start(home)
-    until(home.postgres.answers)
+    assert until(home.postgres.answers)
 
 
 def test_an_orphan_that_lost_its_socket_is_ended_before_another_serves_the_same_file(home: embedded.Home) -> None:
@@ -88,10 +88,10 @@ def test_an_orphan_that_lost_its_socket_is_ended_before_another_serves_the_same_
 def test_the_last_to_leave_stops_the_servers(home: embedded.Home) -> None:
     with embedded.in_use(home):
         with embedded.in_use(home):
-            until(home.postgres.answers)
+            assert until(home.postgres.answers)
         # Somebody still uses it.
-        until(home.postgres.answers)
-        until(home.valkey.answers)
+        assert until(home.postgres.answers)
+        assert until(home.valkey.answers)
     assert not home.postgres.answers()
     assert not home.valkey.answers()
 
@@ -148,7 +148,7 @@ def somebody_who_uses(home: embedded.Home, *, said: bytes) -> Iterator[subproces
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP], ids=lambda number: number.name)
 def test_whoever_is_told_to_end_stops_them(home: embedded.Home, number: signal.Signals) -> None:
     with somebody_who_uses(home, said=b"runs") as process:
-        until(home.postgres.answers)
+        assert until(home.postgres.answers)
         process.send_signal(number)
         assert process.wait(timeout=600) == (-signal.SIGINT if number == signal.SIGINT else 128 + number)
     assert not home.postgres.answers()
@@ -183,8 +183,8 @@ def test_somebody_elses_end_leaves_them(home: embedded.Home) -> None:
     with embedded.in_use(home), somebody_who_uses(home, said=b"runs") as process:
         process.terminate()
         process.wait(timeout=600)
-        until(home.postgres.answers)
-        until(home.valkey.answers)
+        assert until(home.postgres.answers)
+        assert until(home.valkey.answers)
 
 
 def test_what_somebody_set_for_a_signal_is_as_before(home: embedded.Home) -> None:

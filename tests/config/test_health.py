@@ -32,7 +32,7 @@ def test_a_probe_is_only_read(stack: Stack, path: str) -> None:
 def test_readyz_names_what_is_down_and_recovers(stack: Stack) -> None:
     well = {"status": "ok", "database": "ok", "broker": "ok", "migrations": "ok", "permits": "ok"}
     # A probe is told "down" where the broker does not answer within a second, however busy the machine is.
-    stack.wait_for(lambda: get(stack, "readyz").json() == well)
+    assert stack.wait_for(lambda: get(stack, "readyz").json() == well)
     stack.kill_broker()
     answer = get(stack, "readyz")
     assert (answer.status_code, answer.json()["broker"], answer.json()["database"]) == (503, "down", "ok")
@@ -55,7 +55,7 @@ def test_the_web_processes_hold_no_rights_beyond_rows(stack: Stack) -> None:
             ).fetchall()
 
         # The service keeps its connections; one that a test has closed goes a moment later.
-        stack.wait_for(lambda: users() == [(SERVICE_ROLE,)])
+        assert stack.wait_for(lambda: users() == [(SERVICE_ROLE,)])
 
 
 def test_metrics_add_up_all_web_processes(stack: Stack) -> None:

@@ -80,11 +80,15 @@ def over_cap(history: History, kept: Kept) -> Iterator[Breach]:
 
 
 def _may_be_handed_back_before(one: str, other: str, history: History) -> bool:
-    """Whether the first was asked to be handed back before the second was answered. Who hands back takes no lane: a
-    decision may read its clock, and then see a permit handed back that was not so by that clock."""
-    back = min((handed.invoked for handed in history.handed_back if handed.permit == one), default=FOREVER)
-    answers = [asked.answered for asked in history.asked if asked.permit == other and asked.answered is not None]
-    return back < min(answers, default=FOREVER)
+    """Whether the first was asked to be handed back before the second was answered, and that not answered before the
+    second was asked for. Who hands back takes no lane: a decision may read its clock, and then see a permit handed back
+    that was not so by that clock."""
+    back = [handed for handed in history.handed_back if handed.permit == one]
+    asked = [question for question in history.asked if question.permit == other]
+    began = min((handed.invoked for handed in back), default=FOREVER)
+    ended = max((FOREVER if handed.answered is None else handed.answered for handed in back), default=FOREVER)
+    answered = min((FOREVER if question.answered is None else question.answered for question in asked), default=FOREVER)
+    return began < answered and min((question.invoked for question in asked), default=0) < ended
 
 
 def forgotten(history: History, kept: Kept) -> Iterator[Breach]:

@@ -158,6 +158,8 @@ class TestWhatTheDatabaseKept:
         assert found(kept, asked=[first, second], handed_back=[back(2, 2.2)]) == set()
         assert found(kept, asked=[first], handed_back=[back(2, 2.2)]) == set()
         assert found(kept, asked=[first, second], handed_back=[back(2.5, 2.6)]) == {"two permits over a cap of one"}
+        after = asked(2.3, 2.4, "Q", capped="C")
+        assert found(kept, asked=[first, after], handed_back=[back(2, 2.2)]) == {"two permits over a cap of one"}
         assert database(permits=kept.permits) == {"two permits over a cap of one"}
         late = permit(1, capped="C", unused_at=T + timedelta(seconds=20))
         kept = Kept(permits=[late, permit(2, id="Q", capped="C")])
